@@ -1,0 +1,18 @@
+// Every op's schema, once, and nothing else. Each op folder registers its kernels with STABLE_TORCH_LIBRARY_IMPL;
+// fake kernels and gradients are given in repro/ops.
+#include <torch/csrc/stable/library.h>
+
+STABLE_TORCH_LIBRARY(repro, m) {
+  m.def("max_pool_switches(Tensor x, int[] kernel, int[] stride, int[] pad, bool ceil_mode) -> (Tensor, Tensor)");
+  m.def(
+      "max_pool_switches_backward(Tensor grad, Tensor switches, SymInt[] input_size, int[] kernel, int[] stride, "
+      "int[] pad) -> Tensor");
+  m.def("switches_to_mask(Tensor switches, SymInt[] input_size, int[] kernel, int[] stride, int[] pad) -> Tensor");
+  m.def("mask_to_switches(Tensor mask, SymInt[] input_size, int[] kernel, int[] stride, int[] pad) -> Tensor");
+  m.def(
+      "max_unpool_switches(Tensor x, Tensor switches, SymInt[] output_size, int[] kernel, int[] stride, int[] pad) "
+      "-> Tensor");
+  m.def("max_unpool_switches_backward(Tensor grad, Tensor switches, int[] kernel, int[] stride, int[] pad) -> Tensor");
+  m.def("unpool_mask(Tensor x, Tensor mask, SymInt[] output_size) -> Tensor");
+  m.def("unpool_mask_backward(Tensor grad, Tensor mask) -> Tensor");
+}
