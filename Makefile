@@ -1,0 +1,82 @@
+# Everything a newcomer or a CI machine runs. `make help` lists the targets; stamps in .venv make second calls instant.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# make's own default for CXX is not what setup.py falls back to
+COMPILER := $(if $(filter default undefined,$(origin CXX)),c++,$(CXX))
+
+SOURCES := $(shell find csrc -type f \( -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' \) | sort)
+LOCKED := $(VENV)/.locked
+PACKAGE := $(VENV)/.package
+EXTENSION := repro/_C.so
+
+.PHONY: help demo test lint types format build cuda gpu clean
+.DELETE_ON_ERROR:
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  PYTHON=python3.12 chooses the interpreter (3.10 or later), CXX=clang++ the compiler (C++20)"
+
+demo: build ## the whole job on what is shipped: proposals, DeconvNet, CRF, comp6 score, pictures
+	$(BIN)/repro demo
+
+test: lint types build ## lint, types, then every test that this machine can run
+	$(BIN)/python -m pytest $(PYTEST)
+
+lint: $(LOCKED) ## ruff and clang-format, changing nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(if $(SOURCES),$(BIN)/clang-format --dry-run --Werror $(SOURCES))
+
+types: $(LOCKED) ## mypy
+	$(BIN)/mypy
+
+format: $(LOCKED) ## let ruff and clang-format rewrite the sources
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(if $(SOURCES),$(BIN)/clang-format -i $(SOURCES))
+
+build: $(EXTENSION) $(PACKAGE) ## the environment, the compiled extension, the `repro` command
+
+cuda: $(PACKAGE) ## compile and link the CUDA part too; needs nvcc, no GPU
+	REPRO_CUDA=1 $(BIN)/python setup.py build_ext --inplace
+	@touch $(EXTENSION)
+
+gpu: cuda ## on a GPU machine: build the CUDA part, run the GPU tests and the GPU benchmarks
+	@$(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || { \
+	  echo "make gpu: torch $$($(BIN)/python -c 'import torch; print(torch.__version__)') sees no CUDA device here;" \
+	       "the CUDA part was built, nothing of it was run" >&2; exit 1; }
+	$(BIN)/python -m pytest -m gpu $(PYTEST)
+	@set -e; for script in $$(grep -l -- '--device' benchmarks/*.py 2>/dev/null); do \
+	  echo "== $$script"; $(BIN)/python $$script --device cuda; done
+
+clean: ## remove what make has built, the environment included
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -f repro/_C*.so
+	find repro tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
+	  echo "make: '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true); Python 3.10 or later is needed:" \
+	       "install one, or choose one with  make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "make: '$(PYTHON) -m venv' failed; on Debian and Ubuntu:  apt install python3-venv" >&2; exit 1; }
+
+$(LOCKED): requirements.lock | $(VENV)/pyvenv.cfg
+	$(BIN)/python -m pip install --disable-pip-version-check --no-input --requirement requirements.lock
+	@touch $@
+
+# After the extension, so that pip finds it built and only registers the package.
+$(PACKAGE): pyproject.toml setup.py $(LOCKED) | $(EXTENSION)
+	$(BIN)/python -m pip install --disable-pip-version-check --no-input --quiet \
+	  --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(EXTENSION): $(SOURCES) setup.py repro/_build.py $(LOCKED)
+	@printf '#include <concepts>\nint main() { return std::same_as<int, int> ? 0 : 1; }\n' | \
+	  $(COMPILER) -std=c++20 -fsyntax-only -x c++ - || { \
+	  echo "make: '$(COMPILER)' does not compile C++20; g++ 10 or clang++ 13 or later is needed" \
+	       "(Debian and Ubuntu:  apt install g++ ), another one is chosen with  make CXX=clang++" >&2; exit 1; }
+	$(BIN)/python setup.py build_ext --inplace
+	@touch $@
