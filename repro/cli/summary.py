@@ -1,0 +1,55 @@
+"""`repro summary`: layers, shapes, parameters and multiply-adds of a prototxt."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from repro.cli.arguments import named_shapes
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("prototxt", help="network definition")
+    parser.add_argument("--phase", default="TEST", choices=["TEST", "TRAIN"])
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
+    parser.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="BLOB=N,C,H,W",
+        help="shape of an input or data blob, where the prototxt does not say or another is wanted",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from repro.summary import summarize
+
+    summary = summarize(args.prototxt, args.phase, shapes=named_shapes(args.input))
+    if args.json:
+        layers = [
+            {
+                "name": layer.name,
+                "type": layer.type,
+                "bottoms": list(layer.bottoms),
+                "tops": list(layer.tops),
+                "shapes": [list(s) for s in layer.shapes],
+                "params": layer.params,
+                "macs": layer.macs,
+            }
+            for layer in summary.layers
+        ]
+        head = {"name": summary.name, "phase": summary.phase, "dialect": summary.dialect}
+        print(json.dumps({**head, "layers": layers, "params": summary.params, "macs": summary.macs}, indent=1))
+        return 0
+    print(f"{summary.name or '(no name)'}  [{summary.source}, phase {summary.phase}, dialect {summary.dialect}]")
+    rows = [("layer", "type", "bottoms", "tops", "output", "parameters", "multiply-adds")]
+    for layer in summary.layers:
+        shapes = " ".join("x".join(map(str, s)) or "scalar" for s in layer.shapes)
+        counts = (f"{layer.params:,}" if layer.params else "", f"{layer.macs:,}" if layer.macs else "")
+        rows.append((layer.name, layer.type, " ".join(layer.bottoms), " ".join(layer.tops), shapes, *counts))
+    rows.append(("total", "", "", "", "", f"{summary.params:,}", f"{summary.macs:,}"))
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    for row in rows:
+        cells = [c.rjust(w) if k >= 5 else c.ljust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))]
+        print("  ".join(cells).rstrip())
+    return 0

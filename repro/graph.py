@@ -1,0 +1,117 @@
+"""From a NetSpec to layers with known shapes, before any parameter has storage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from repro.caffe import NetSpec
+from repro.errors import NetError
+from repro.layers import BuildContext, Layer, Shape, layer_class, require_all
+from repro.layers.alignment import AlignmentTracker
+
+
+@dataclass
+class Step:
+    """One layer in running order."""
+
+    layer: Layer
+    key: str  # "012__conv3_1": place among the layers (Input layers not counted) and name
+    bottom_shapes: list[Shape]
+    is_source: bool
+    overwrites: bool = False  # its in-place top may be computed into the bottom's storage when nothing needs it
+    last_use: list[str] = field(default_factory=list)  # blobs that nothing reads after this step
+
+
+@dataclass
+class Graph:
+    """Layers in order, the shape of every blob at the end, and which blobs enter and leave."""
+
+    steps: list[Step]
+    shapes: dict[str, Shape]
+    inputs: dict[str, Shape]  # tops of Input and data layers
+    needed_inputs: dict[str, Layer]  # of those, the ones a layer reads, and the first that does
+    outputs: list[str]
+
+
+def build_graph(spec: NetSpec, shapes: Mapping[str, Sequence[int]] | None = None, numerics: str = "native") -> Graph:
+    """Build every layer with its parameters on the meta device.
+
+    `shapes`: blob name -> shape for blobs of Input and data layers, over what the prototxt says.
+    UnsupportedError names all unknown layer types at once; NetError what does not fit, with file and line.
+    """
+    require_all(spec.layers)
+    given = {name: tuple(int(d) for d in shape) for name, shape in (shapes or {}).items()}
+    tracker = AlignmentTracker()
+    known: dict[str, Shape] = {}
+    unread: dict[str, None] = {}
+    graph = Graph([], known, {}, {}, [])
+    # blobs whose storage is theirs alone: safe to overwrite in place
+    owned: set[str] = set()
+    place = 0
+    for layer_spec in spec.layers:
+        missing = [b for b in layer_spec.bottoms if b not in known]
+        if missing:
+            raise NetError(
+                f"{layer_spec.where}: layer '{layer_spec.name}' reads blob '{missing[0]}', which no layer before it "
+                f"makes; there are: {', '.join(known) or 'none yet'}"
+            )
+        context = BuildContext(spec.phase, numerics, spec.dialect, given, tracker.align)
+        bottom_shapes = [known[b] for b in layer_spec.bottoms]
+        layer = layer_class(layer_spec)(layer_spec, bottom_shapes, context)
+        is_source = not layer_spec.bottoms
+        in_place = _check_tops(layer, known)
+        step = Step(layer, f"{place:03d}__{layer_spec.name}", bottom_shapes, is_source)
+        place += layer_spec.type != "Input"
+        if is_source:
+            graph.inputs.update(zip(layer_spec.tops, layer.top_shapes, strict=True))
+        for bottom in layer_spec.bottoms:
+            unread.pop(bottom, None)
+            if bottom in graph.inputs:
+                graph.needed_inputs.setdefault(bottom, layer)
+        # one bottom, one top of the same name, in storage no other blob sees
+        step.overwrites = bool(in_place) and layer_spec.bottoms == layer_spec.tops and layer_spec.bottoms[0] in owned
+        if layer.fresh_tops:
+            owned.update(layer_spec.tops)
+        else:
+            owned.difference_update(layer_spec.bottoms, layer_spec.tops)
+        tracker.add(layer_spec.tops, layer_spec.bottoms, layer.coordinate_map())
+        known.update(zip(layer_spec.tops, layer.top_shapes, strict=True))
+        unread.update(dict.fromkeys(layer_spec.tops))
+        graph.steps.append(step)
+    unused = sorted(set(given) - set(graph.inputs))
+    if unused:
+        raise NetError(f"{spec.source}: shapes given for {unused}, but the net's inputs are {list(graph.inputs)}")
+    graph.outputs = [name for name in unread if name not in graph.inputs]
+    _mark_last_uses(graph)
+    return graph
+
+
+def infer_shapes(graph: Graph, inputs: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Shapes of all blobs for other input shapes; NetError naming the layer where they do not fit."""
+    known = {**graph.inputs, **inputs}
+    for step in graph.steps:
+        if not step.is_source:
+            tops = step.layer.infer([known[b] for b in step.layer.spec.bottoms])
+            known.update(zip(step.layer.spec.tops, tops, strict=True))
+    return known
+
+
+def _check_tops(layer: Layer, known: Mapping[str, Shape]) -> set[str]:
+    """The tops made in place; NetError for a top that another layer already makes."""
+    in_place = set(layer.spec.tops) & set(layer.spec.bottoms)
+    for top in layer.spec.tops:
+        if top in known and top not in in_place:
+            layer.fail(f"makes blob '{top}', which another layer makes already")
+    return in_place
+
+
+def _mark_last_uses(graph: Graph) -> None:
+    keep = set(graph.outputs)
+    seen: set[str] = set()
+    for step in reversed(graph.steps):
+        for name in dict.fromkeys((*step.layer.spec.bottoms, *step.layer.spec.tops)):
+            if name not in seen:
+                seen.add(name)
+                if name not in keep:
+                    step.last_use.append(name)

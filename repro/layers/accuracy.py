@@ -1,0 +1,91 @@
+"""Accuracy, EltwiseAccuracy and ArgMax.
+
+Source: `accuracy_layer.cpp`, `argmax_layer.cpp` of BVLC Caffe; `eltwise_accuracy_layer.cpp` of the DeconvNet fork.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from repro.layers.alignment import Affine
+from repro.layers.base import Layer, Shape
+from repro.layers.labels import class_labels, label_shape
+from repro.layers.registry import register
+
+
+def ranked_above(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """How many classes stand before the true one: greater scores, and of equal ones those of larger index.
+
+    The original sorts (score, index) pairs downwards, so the larger index wins a tie.
+    """
+    own = scores.gather(1, labels.unsqueeze(1))
+    index = torch.arange(scores.shape[1], device=scores.device).view(1, -1, *[1] * (scores.dim() - 2))
+    return ((scores > own) | ((scores == own) & (index > labels.unsqueeze(1)))).sum(1)
+
+
+@register("Accuracy", "EltwiseAccuracy")
+class Accuracy(Layer):
+    """Share of counted positions whose label is among the `top_k` best classes; 0/0 = NaN where none counts."""
+
+    bottoms = (2, 2)
+
+    def setup(self, bottom_shapes: list[Shape]) -> None:
+        eltwise = self.spec.type == "EltwiseAccuracy"
+        options = self.spec.options("eltwise_accuracy_param" if eltwise else "accuracy_param")
+        self.top_k = int(options.top_k)
+        self.axis = 1 if eltwise else int(options.axis)
+        self.ignore = int(options.ignore_label) if options.has("ignore_label") else None
+
+    def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
+        label_shape(self, bottom_shapes, self.axis)
+        if not 1 <= self.top_k <= bottom_shapes[0][self.axis]:
+            self.fail(f"top_k is {self.top_k}, must lie between 1 and the {bottom_shapes[0][self.axis]} classes")
+        return [()]
+
+    def coordinate_map(self) -> tuple[Affine, Affine] | None:
+        return None
+
+    def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        scores = bottoms[0].detach().movedim(self.axis, 1)
+        labels, counted = class_labels(self, bottoms[1], scores, self.ignore)
+        right = (ranked_above(scores, labels) < self.top_k) * counted
+        return (right.sum() / counted.sum(),)
+
+
+@register("ArgMax")
+class ArgMax(Layer):
+    """Indices of the `top_k` largest values (and the values with `out_max_val`), as floats.
+
+    Of equal values the larger index comes first.
+    Without `axis` over all of an item, top (N, 1, top_k) or (N, 2, top_k); with `axis` in place of that axis.
+    """
+
+    def setup(self, bottom_shapes: list[Shape]) -> None:
+        options = self.spec.options("argmax_param")
+        self.top_k = int(options.top_k)
+        self.values = bool(options.out_max_val)
+        self.axis = int(options.axis) if options.has("axis") else None
+
+    def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
+        shape = bottom_shapes[0]
+        if self.axis is not None:
+            axis = self.axis % len(shape)
+            return [(*shape[:axis], self.top_k, *shape[axis + 1 :])]
+        return [(shape[0], 2 if self.values else 1, self.top_k)]
+
+    def coordinate_map(self) -> tuple[Affine, Affine] | None:
+        return None
+
+    def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        x = bottoms[0].detach()
+        axis = 1 if self.axis is None else self.axis
+        if self.axis is None:
+            x = x.flatten(1)
+        size = x.shape[axis]
+        # a stable sort of the reversed axis puts the larger index first among equals
+        values, order = x.flip(axis).sort(dim=axis, descending=True, stable=True)
+        index = (size - 1 - order.narrow(axis, 0, self.top_k)).to(x)
+        best = values.narrow(axis, 0, self.top_k)
+        if self.axis is not None:
+            return (best if self.values else index,)
+        return (torch.stack([index, best], 1) if self.values else index.unsqueeze(1),)

@@ -1,0 +1,78 @@
+"""Element by element: ReLU, Sigmoid, TanH, Power, Dropout.
+
+Source: the layers of these names in BVLC Caffe; ReLU's mask top and DropoutChannel are the DeconvNet fork's.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from repro.layers.base import Layer, Shape
+from repro.layers.registry import register
+
+
+@register("ReLU")
+class ReLU(Layer):
+    """max(x, 0) + negative_slope * min(x, 0); an optional second top is the fork's mask (x > 0)."""
+
+    tops = (1, 2)
+
+    def setup(self, bottom_shapes: list[Shape]) -> None:
+        self.slope = float(self.spec.options("relu_param").negative_slope)
+
+    def overwrite(self, x: torch.Tensor) -> torch.Tensor | None:
+        return F.leaky_relu_(x, self.slope) if self.slope else x.relu_()
+
+    def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        x = bottoms[0]
+        y = F.leaky_relu(x, self.slope) if self.slope else F.relu(x)
+        return (y, (x > 0).to(x)) if len(self.spec.tops) == 2 else (y,)
+
+
+@register("Sigmoid")
+class Sigmoid(Layer):
+    """1 / (1 + exp(-x))."""
+
+    def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (bottoms[0].sigmoid(),)
+
+
+@register("TanH")
+class TanH(Layer):
+    """tanh(x)."""
+
+    def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (bottoms[0].tanh(),)
+
+
+@register("Power")
+class Power(Layer):
+    """(shift + scale * x) ** power."""
+
+    def setup(self, bottom_shapes: list[Shape]) -> None:
+        options = self.spec.options("power_param")
+        self.power, self.scale, self.shift = float(options.power), float(options.scale), float(options.shift)
+
+    def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        inner = bottoms[0] * self.scale + self.shift
+        return (inner if self.power == 1 else inner.pow(self.power),)
+
+
+@register("Dropout", "DropoutChannel")
+class Dropout(Layer):
+    """In training, zero with probability dropout_ratio and scale the rest by 1/(1-ratio); else the identity.
+
+    DropoutChannel drops whole channels.
+    """
+
+    fresh_tops = False
+
+    def setup(self, bottom_shapes: list[Shape]) -> None:
+        self.ratio = float(self.spec.options("dropout_param").dropout_ratio)
+        if not 0 < self.ratio < 1:
+            self.fail(f"dropout_ratio is {self.ratio}, must lie between 0 and 1")
+
+    def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        drop = F.dropout2d if self.spec.type == "DropoutChannel" else F.dropout
+        return (drop(bottoms[0], self.ratio, self.training),)

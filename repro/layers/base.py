@@ -1,0 +1,155 @@
+"""What every layer is: an nn.Module built from one LayerSpec, with Caffe's parameters in Caffe's order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NoReturn
+
+import torch
+from torch import nn
+
+from repro.caffe import LayerSpec
+from repro.errors import InputError, NetError
+from repro.layers.alignment import Affine
+
+Shape = tuple[int, ...]
+
+
+def _no_alignment(_first: str, _second: str) -> tuple[Affine, Affine] | None:
+    return None
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """What a layer may know of the net it stands in."""
+
+    phase: str = "TEST"
+    numerics: str = "native"
+    dialect: str = "bvlc"
+    # shapes the caller gives for blobs of Input and data layers, over what the prototxt says
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+    # (blob a, blob b) -> their coordinate maps to one common ancestor; only Crop asks
+    align: Callable[[str, str], tuple[Affine, Affine] | None] = field(default=_no_alignment)
+
+
+class Layer(nn.Module):
+    """One Caffe layer.
+
+    ``forward(*bottoms)`` returns a tuple with one tensor per top. A subclass reads its options in ``setup`` (where it
+    also adds its parameter blobs) and says its top shapes in ``infer``; shapes are those of Caffe (N, C, H, W).
+    """
+
+    # what a bottom may be besides a tensor: layers that know how to use pooling switches without Caffe's float mask
+    accepts_switches: ClassVar[bool] = False
+    # tops never share memory with a bottom, so that a following in-place layer may overwrite them
+    fresh_tops: ClassVar[bool] = True
+    # (fewest, most) bottoms and tops; None = any number
+    bottoms: ClassVar[tuple[int, int | None]] = (1, 1)
+    tops: ClassVar[tuple[int, int | None]] = (1, 1)
+    # loss_weight of the first top where the prototxt gives none
+    default_loss_weight: ClassVar[float] = 0.0
+
+    def __init__(self, spec: LayerSpec, bottom_shapes: Sequence[Shape], context: BuildContext) -> None:
+        super().__init__()
+        self.spec = spec
+        self.context = context
+        self.fillers: dict[str, Any] = {}
+        self._check_count("bottom", len(spec.bottoms), self.bottoms)
+        self._check_count("top", len(spec.tops), self.tops)
+        shapes = [tuple(s) for s in bottom_shapes]
+        self.setup(shapes)
+        self.top_shapes: list[Shape] = self.infer(shapes)
+
+    # --- for subclasses
+
+    def setup(self, bottom_shapes: list[Shape]) -> None:
+        """Read and check the options; add parameter blobs."""
+
+    def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
+        """Top shapes for these bottom shapes; NetError where they do not fit."""
+        return [bottom_shapes[0]] * len(self.spec.tops)
+
+    def macs(self, bottom_shapes: Sequence[Shape]) -> int:
+        """Multiply-adds of one forward pass at these bottom shapes."""
+        return 0
+
+    def overwrite(self, x: torch.Tensor) -> torch.Tensor | None:
+        """The first top computed into x's own storage (bits as `forward`'s), or None where the layer cannot."""
+        return None
+
+    def coordinate_map(self) -> tuple[Affine, Affine] | None:
+        """How (h, w) of the first top map to (h, w) of the first bottom; None where there is no such map."""
+        return Affine(), Affine()
+
+    def add_blob(self, name: str, shape: Shape, filler: Any = None) -> None:
+        """Declare the next parameter blob; its storage comes later (from weights or the filler)."""
+        if any(d <= 0 for d in shape):
+            self.fail(f"parameter '{name}' would have shape {shape}")
+        self.register_parameter(name, nn.Parameter(torch.empty(shape, device="meta")))
+        self.fillers[name] = filler
+
+    def fail(self, message: str) -> NoReturn:
+        """NetError naming this layer and where it is written."""
+        raise NetError(f"{self.describe()}: {message}")
+
+    def fail_input(self, message: str) -> NoReturn:
+        """InputError naming this layer: the net is fine, the data are not."""
+        raise InputError(f"{self.describe()}: {message}")
+
+    # --- for the net
+
+    @property
+    def blobs(self) -> list[nn.Parameter]:
+        """Parameters in Caffe's blob order."""
+        return list(self._parameters.values())  # type: ignore[arg-type]
+
+    def describe(self) -> str:
+        return f"{self.spec.where}: layer '{self.spec.name}' ({self.spec.type})"
+
+    def extra_repr(self) -> str:
+        return f"{self.spec.type}: {', '.join(self.spec.bottoms)} -> {', '.join(self.spec.tops)}"
+
+    def _check_count(self, what: str, found: int, limits: tuple[int, int | None]) -> None:
+        low, high = limits
+        if found < low or (high is not None and found > high):
+            wanted = str(low) if low == high else f"{low} or more" if high is None else f"{low} to {high}"
+            self.fail(f"has {found} {what}(s), takes {wanted}")
+
+
+def pair(
+    layer: Layer, options: Any, name: str, *, default: int | None, h: str | None = None, w: str | None = None
+) -> tuple[int, int]:
+    """A spatial option as (h, w): `name` once or twice, or its `_h`/`_w` forms; both forms at once are refused."""
+    h_name, w_name = h or f"{name}_h", w or f"{name}_w"
+    both = getattr(options, name)
+    values = [int(v) for v in (both if isinstance(both, list) else [both] if options.has(name) else [])]
+    split = [f for f in (h_name, w_name) if options.has(f)]
+    if values and split:
+        layer.fail(f"gives both {name} and {split[0]}; give {name}, or {h_name} and {w_name}")
+    if split:
+        if len(split) == 1 and default is None:
+            layer.fail(f"gives {split[0]} only; {h_name} and {w_name} go together")
+        fallback = 0 if default is None else default
+        return tuple(int(getattr(options, f)) if options.has(f) else fallback for f in (h_name, w_name))  # type: ignore[return-value]
+    if not values:
+        if default is None:
+            layer.fail(f"{name} is missing; give {name}, or {h_name} and {w_name}")
+        return default, default  # type: ignore[return-value]
+    if len(values) > 2:
+        layer.fail(f"gives {len(values)} values of {name}; 2-D layers take one or two")
+    return values[0], values[-1]
+
+
+def at_least(layer: Layer, name: str, values: tuple[int, int], least: int) -> tuple[int, int]:
+    """The pair again, or NetError if one of it is too small."""
+    if min(values) < least:
+        layer.fail(f"{name} is {values[0]}x{values[1]}, must be at least {least}")
+    return values
+
+
+def need_4d(layer: Layer, shape: Shape) -> tuple[int, int, int, int]:
+    """The shape as N, C, H, W, or NetError."""
+    if len(shape) != 4:
+        layer.fail(f"bottom '{layer.spec.bottoms[0]}' has shape {shape}, expected 4 axes (N, C, H, W)")
+    return shape  # type: ignore[return-value]

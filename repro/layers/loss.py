@@ -1,0 +1,87 @@
+"""Softmax and its loss.
+
+Source: `softmax_layer.cpp`, `softmax_loss_layer.cpp` of BVLC Caffe and of the DeconvNet fork.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+from repro.layers.alignment import Affine
+from repro.layers.base import Layer, Shape
+from repro.layers.labels import class_labels, label_shape
+from repro.layers.registry import register
+
+# the original takes log(max(p, FLT_MIN)): no position costs more than this
+LOG_FLT_MIN = math.log(torch.finfo(torch.float32).tiny)
+
+
+@register("Softmax")
+class Softmax(Layer):
+    """exp(x - max) normalised over `axis` (channels)."""
+
+    def setup(self, bottom_shapes: list[Shape]) -> None:
+        self.axis = int(self.spec.options("softmax_param").axis)
+
+    def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (bottoms[0].softmax(self.axis),)
+
+
+@register("SoftmaxWithLoss")
+class SoftmaxWithLoss(Layer):
+    """Cross entropy of scores (N, C, ...) and labels (N, 1, ...) truncated to integers; top 2: the probabilities.
+
+    `ignore_label` positions count neither in the sum nor in the divisor. Divisor: VALID = counted positions (default),
+    FULL = all positions, BATCH_SIZE = N, NONE = 1; the older `normalize: false` is BATCH_SIZE. Where nothing is
+    counted the DeconvNet fork's loss is 0/0 = NaN; BVLC's divisor is at least 1.
+    """
+
+    bottoms = (2, 3)
+    tops = (1, 2)
+    default_loss_weight = 1.0
+
+    def setup(self, bottom_shapes: list[Shape]) -> None:
+        if len(self.spec.bottoms) > 2:
+            self.fail("a third bottom (weights per position) is not supported")
+        self.axis = int(self.spec.options("softmax_param").axis)
+        options = self.spec.options("loss_param")
+        self.ignore = int(options.ignore_label) if options.has("ignore_label") else None
+        if options.has("normalization"):
+            self.normalization = str(options.normalization)
+        elif options.has("normalize"):
+            self.normalization = "VALID" if options.normalize else "BATCH_SIZE"
+        else:
+            self.normalization = "VALID"
+
+    def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
+        label_shape(self, bottom_shapes, self.axis)
+        return [(), bottom_shapes[0]][: len(self.spec.tops)]
+
+    def coordinate_map(self) -> tuple[Affine, Affine] | None:
+        return None
+
+    def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        scores = bottoms[0].movedim(self.axis, 1)
+        labels, counted = class_labels(self, bottoms[1], scores, self.ignore)
+        log_p = F.log_softmax(scores, 1)
+        picked = log_p.gather(1, labels.unsqueeze(1)).squeeze(1)
+        # clamped in value only: the original's gradient is p - 1 whatever the clamp did
+        picked = picked + (picked.clamp(min=LOG_FLT_MIN) - picked).detach()
+        total = -(picked * counted).sum() if self.ignore is not None else -picked.sum()
+        loss = total / self._divisor(counted, scores.shape[0])
+        if len(self.spec.tops) == 1:
+            return (loss,)
+        return loss, log_p.exp().movedim(1, self.axis)
+
+    def _divisor(self, counted: torch.Tensor, batch: int) -> torch.Tensor | float:
+        if self.normalization == "BATCH_SIZE":
+            return float(batch)
+        if self.normalization == "FULL":
+            return float(counted.numel())
+        if self.normalization == "NONE":
+            return 1.0
+        count = counted.sum()
+        return count if self.context.dialect == "deconvnet" else count.clamp(min=1)

@@ -1,0 +1,108 @@
+"""Pooling. Source: `pooling_layer.cpp` of BVLC Caffe and of the DeconvNet fork."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+
+from repro.errors import UnsupportedError
+from repro.layers.alignment import Affine, window_map
+from repro.layers.base import Layer, Shape, at_least, need_4d, pair
+from repro.layers.registry import register
+from repro.ops import max_pool_switches, pool_output_size, switches_to_mask
+
+
+class Switches(NamedTuple):
+    """Which element of its window each pooled value came from, and the windows' geometry.
+
+    The compact form of Caffe's mask blob between a Pooling and an Unpooling layer; `mask()` gives Caffe's form.
+    """
+
+    positions: torch.Tensor  # (N, C, ph, pw), window-local
+    input_size: tuple[int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    pad: tuple[int, int]
+
+    def mask(self) -> torch.Tensor:
+        """Caffe's mask: float32 plane index h*W+w, -1 for an empty window; exact below 2**24."""
+        return switches_to_mask(self.positions, self.input_size, self.kernel, self.stride, self.pad).float()
+
+
+@register("Pooling")
+class Pooling(Layer):
+    """MAX (optional second top: the mask) and AVE pooling, output size rounded up and clipped by Caffe's rule."""
+
+    tops = (1, 2)
+
+    def setup(self, bottom_shapes: list[Shape]) -> None:
+        options = self.spec.options("pooling_param")
+        self.method = options.pool
+        if self.method not in ("MAX", "AVE"):
+            raise UnsupportedError(f"{self.describe()}: {self.method} pooling is not supported; MAX and AVE are")
+        if self.method != "MAX" and len(self.spec.tops) > 1:
+            self.fail("only MAX pooling has a second top (the mask)")
+        self.global_pooling = bool(options.global_pooling)
+        self.round_mode = str(options.round_mode).lower() if options.has("round_mode") else "ceil"
+        if self.global_pooling:
+            self.kernel = need_4d(self, bottom_shapes[0])[2:]
+            self.stride, self.pad = (1, 1), (0, 0)
+            if options.has("kernel_size") or options.has("kernel_h"):
+                self.fail("global_pooling takes the whole plane; kernel_size must not be given as well")
+            return
+        self.kernel = at_least(
+            self, "kernel", pair(self, options, "kernel_size", default=None, h="kernel_h", w="kernel_w"), 1
+        )
+        self.stride = at_least(self, "stride", pair(self, options, "stride", default=1), 1)
+        self.pad = at_least(self, "pad", pair(self, options, "pad", default=0), 0)
+        if self.pad[0] >= self.kernel[0] or self.pad[1] >= self.kernel[1]:
+            self.fail(f"pad {self.pad} must be smaller than the kernel {self.kernel}")
+
+    def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
+        n, c, h, w = need_4d(self, bottom_shapes[0])
+        kernel = (h, w) if self.global_pooling else self.kernel
+        if h + 2 * self.pad[0] < kernel[0] and h + 2 * self.pad[0] < 1:
+            self.fail(f"the kernel {kernel} does not fit input {h}x{w}")
+        out = [
+            pool_output_size(s, k, t, p, self.round_mode)
+            for s, k, t, p in zip((h, w), kernel, self.stride, self.pad, strict=True)
+        ]
+        if min(out) < 1:
+            self.fail(f"the kernel {kernel} does not fit input {h}x{w}")
+        return [(n, c, out[0], out[1])] * len(self.spec.tops)
+
+    def coordinate_map(self) -> tuple[Affine, Affine] | None:
+        if self.global_pooling:
+            return None
+        h, w = (window_map(self.kernel[a], self.stride[a], self.pad[a]) for a in (0, 1))
+        return h, w
+
+    def forward(self, *bottoms: torch.Tensor) -> tuple:
+        x = bottoms[0]
+        size = x.shape[2], x.shape[3]
+        kernel = size if self.global_pooling else self.kernel
+        if self.method == "AVE":
+            return (_average(x, kernel, self.stride, self.pad, self.infer([tuple(x.shape)])[0][2:]),)
+        y, positions = max_pool_switches(x, kernel, self.stride, self.pad, self.round_mode)
+        if len(self.spec.tops) == 1:
+            return (y,)
+        return y, Switches(positions, size, kernel, self.stride, self.pad)
+
+
+def _average(
+    x: torch.Tensor, kernel: tuple[int, int], stride: tuple[int, int], pad: tuple[int, int], out: tuple[int, ...]
+) -> torch.Tensor:
+    """Sum of the window inside the image over the window clipped to image + pad, as Caffe divides."""
+    divisors = []
+    padding: list[int] = []
+    for axis in (0, 1):
+        size = x.shape[2 + axis]
+        starts = torch.arange(out[axis]) * stride[axis] - pad[axis]
+        ends = (starts + kernel[axis]).clamp(max=size + pad[axis])
+        divisors.append((ends - starts).to(x))
+        # far enough for the last window; an empty window (start beyond the image) then sums zeros
+        padding = [pad[axis], max(0, int(starts[-1]) + kernel[axis] - size), *padding]
+    total = F.avg_pool2d(F.pad(x, padding), kernel, stride, divisor_override=1)[:, :, : out[0], : out[1]]
+    return total / (divisors[0][:, None] * divisors[1][None, :])

@@ -1,0 +1,141 @@
+"""Parameters of a net: from weight files by layer name, from fillers, and back into a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from repro.caffe import Model, read_caffemodel, write_caffemodel
+from repro.errors import WeightsError
+from repro.layers.fillers import fill
+
+if TYPE_CHECKING:
+    from repro.layers import Layer
+    from repro.net import Net
+
+Arrays = Mapping[str, Sequence[np.ndarray]]
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What met what: layers of the net that got weights, that got none, and layers of the file no one asked for."""
+
+    source: str
+    loaded: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        parts = [f"{self.source}: weights for {len(self.loaded)} layers"]
+        if self.missing:
+            parts.append(f"none for {_some(self.missing)}")
+        if self.unused:
+            parts.append(f"not used: {_some(self.unused)}")
+        return "; ".join(parts)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+@dataclass(frozen=True)
+class _Blob:
+    array: np.ndarray
+    shape: tuple[int, ...]
+    legacy: bool
+
+
+def load_weights(net: Net, source: str | os.PathLike[str] | Model | Arrays, *, allow_missing: bool) -> LoadReport:
+    """Copy weights into the net by layer name, as Caffe does; the first layer of a name takes them.
+
+    Source: a .caffemodel path, a Model already read, or a mapping layer name -> arrays in blob order.
+    WeightsError where shapes or the number of blobs differ (Caffe's old 4-D shapes are compared padded with leading
+    ones), or where a layer gets none unless `allow_missing`. Nothing is changed when it raises.
+    """
+    label, stored = _stored_blobs(source)
+    wanted: dict[str, Layer] = {}
+    for layer in net.caffe_layers:
+        if layer.blobs:
+            wanted.setdefault(layer.spec.name, layer)
+    missing = [name for name in wanted if not stored.get(name)]
+    if missing and not allow_missing:
+        raise WeightsError(
+            f"{label}: no weights for {len(missing)} of {len(wanted)} layers: {_some(missing)}; the file has "
+            f"{_some([n for n, b in stored.items() if b]) or 'none'}; allow_missing=True keeps the fillers' values"
+        )
+    for name, layer in wanted.items():
+        if name not in missing:
+            _check(label, layer, stored[name])
+    for name, layer in wanted.items():
+        if name not in missing:
+            for key, blob in zip(list(layer._parameters), stored[name], strict=True):
+                shape = tuple(layer._parameters[key].shape)  # type: ignore[union-attr]
+                _store(layer, key, torch.from_numpy(np.array(blob.array, dtype=np.float32).reshape(shape)))
+    unused = [name for name, blobs in stored.items() if blobs and name not in wanted]
+    return LoadReport(label, [n for n in wanted if n not in missing], missing, unused)
+
+
+def _stored_blobs(source: str | os.PathLike[str] | Model | Arrays) -> tuple[str, dict[str, list[_Blob]]]:
+    stored: dict[str, list[_Blob]] = {}
+    if isinstance(source, Mapping):
+        for name, arrays in source.items():
+            stored[name] = [_Blob(a, tuple(a.shape), True) for a in map(np.asarray, arrays)]
+        return "given weights", stored
+    model = source if isinstance(source, Model) else read_caffemodel(Path(source))
+    for layer in model.layers:
+        stored.setdefault(layer.name, [_Blob(b.array, tuple(b.shape), b.legacy) for b in layer.blobs])
+    return str(model.path), stored
+
+
+def _check(label: str, layer: Layer, blobs: list[_Blob]) -> None:
+    own = layer.blobs
+    if len(own) != len(blobs):
+        raise WeightsError(
+            f"{label}: layer '{layer.spec.name}' has {len(blobs)} blobs, {layer.describe()} has {len(own)}"
+        )
+    for index, (parameter, blob) in enumerate(zip(own, blobs, strict=True)):
+        shape = tuple(parameter.shape)
+        padded = (1,) * (4 - len(shape)) + shape
+        if blob.shape != shape and not (blob.legacy and blob.shape == padded):
+            raise WeightsError(
+                f"{label}: blob {index} of layer '{layer.spec.name}' has shape {blob.shape}, "
+                f"{layer.describe()} needs {shape}; are these the weights of this net?"
+            )
+
+
+def materialize(net: Net, generator: torch.Generator | None) -> None:
+    """Give every parameter that has no storage yet the values of its filler."""
+    for layer in net.caffe_layers:
+        for key, parameter in list(layer._parameters.items()):
+            if parameter is not None and parameter.is_meta:
+                values = torch.empty(parameter.shape)
+                fill(values, layer.fillers[key], generator)
+                _store(layer, key, values)
+
+
+def _store(layer: Layer, key: str, values: torch.Tensor) -> None:
+    old = layer._parameters[key]
+    if old is None or old.is_meta:
+        requires_grad = True if old is None else old.requires_grad
+        layer._parameters[key] = nn.Parameter(values, requires_grad=requires_grad)
+    else:
+        # the same Parameter object: optimisers that hold it go on
+        with torch.no_grad():
+            old.copy_(values)
+
+
+def save_weights(net: Net, path: str | os.PathLike[str], version: str | None = None) -> None:
+    """Write all layers' parameters as .caffemodel; `version` V1 or V2, by default the one of the net's dialect."""
+    chosen = version or ("V1" if net.spec.dialect == "deconvnet" else "V2")
+    layers = (
+        (layer.spec.name, layer.spec.type, [p.detach().cpu().numpy() for p in layer.blobs])
+        for layer in net.caffe_layers
+    )
+    write_caffemodel(Path(path), layers, name=net.spec.name, version=chosen)

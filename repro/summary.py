@@ -1,0 +1,81 @@
+"""What a network is made of, without giving a parameter storage."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from repro.caffe import NetSpec, load_net
+from repro.graph import build_graph
+from repro.layers import Shape
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """One layer: shapes are those of its tops; params and macs are counts."""
+
+    name: str
+    type: str
+    bottoms: tuple[str, ...]
+    tops: tuple[str, ...]
+    shapes: tuple[Shape, ...]
+    params: int
+    macs: int
+    blob_shapes: tuple[Shape, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All layers and the totals (parameters, multiply-adds of one forward pass)."""
+
+    name: str
+    source: str
+    phase: str
+    dialect: str
+    layers: tuple[LayerSummary, ...]
+    params: int
+    macs: int
+
+
+def summarize(
+    prototxt: str | os.PathLike[str] | NetSpec,
+    phase: str = "TEST",
+    *,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    level: int = 0,
+    stages: Sequence[str] = (),
+    dialect: str | None = None,
+) -> Summary:
+    """Layers, shapes, parameter and multiply-add counts of a prototxt; allocates no parameters.
+
+    `shapes`: blob name -> shape where the prototxt does not say (data layers). Raises as `Net` does.
+    """
+    spec = (
+        prototxt
+        if isinstance(prototxt, NetSpec)
+        else load_net(prototxt, phase=phase, level=level, stages=tuple(stages), dialect=dialect)
+    )
+    graph = build_graph(spec, shapes)
+    layers = tuple(
+        LayerSummary(
+            name=step.layer.spec.name,
+            type=step.layer.spec.type,
+            bottoms=tuple(step.layer.spec.bottoms),
+            tops=tuple(step.layer.spec.tops),
+            shapes=tuple(step.layer.top_shapes),
+            params=sum(p.numel() for p in step.layer.blobs),
+            macs=step.layer.macs(step.bottom_shapes),
+            blob_shapes=tuple(tuple(p.shape) for p in step.layer.blobs),
+        )
+        for step in graph.steps
+    )
+    return Summary(
+        name=spec.name,
+        source=str(spec.source),
+        phase=spec.phase,
+        dialect=spec.dialect,
+        layers=layers,
+        params=sum(layer.params for layer in layers),
+        macs=sum(layer.macs for layer in layers),
+    )

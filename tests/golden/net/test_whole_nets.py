@@ -1,0 +1,127 @@
+"""Whole networks against real Caffe, blob by blob."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from repro import Net
+
+BOUND = 1e-4
+
+
+def layer_weights(kind: str, shapes, bottom_type: str, seed: int) -> list[np.ndarray]:
+    """The reference nets' seeded weights: scaled normal draws, one generator per layer."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    if kind == "BN":
+        scale = 1.0 + 0.1 * generator.standard_normal(shapes[0])
+        return [a.astype(np.float32) for a in (scale, 0.1 * generator.standard_normal(shapes[1]))]
+    weight = shapes[0]
+    if kind == "Convolution":
+        fan = weight[1] * weight[2] * weight[3]
+    else:
+        fan = weight[0] * (1 if weight[2] == 7 else weight[2] * weight[3])
+    gain = {"Pooling": 0.5, "Unpooling": 4.0}.get(bottom_type, 1.0)
+    arrays = [(generator.standard_normal(weight) * np.sqrt(2.0 * gain / fan)).astype(np.float32)]
+    if len(shapes) > 1:
+        arrays.append((0.1 * generator.standard_normal(shapes[1])).astype(np.float32))
+    return arrays
+
+
+def seeded_weights(net: Net, base: int) -> dict[str, list[np.ndarray]]:
+    """Weights for every layer with parameters: seed = base + its ordinal; the gain follows what feeds the layer."""
+    maker: dict[str, str] = {}
+    weights: dict[str, list[np.ndarray]] = {}
+    for layer in net.caffe_layers:
+        spec = layer.spec
+        if layer.blobs:
+            shapes = [(1,) * (4 - p.dim()) + tuple(p.shape) for p in layer.blobs]
+            weights[spec.name] = layer_weights(spec.type, shapes, maker.get(spec.bottoms[0], ""), base + len(weights))
+        maker.update(dict.fromkeys(spec.tops, spec.type))
+    return weights
+
+
+def seeded_net(prototxt: Path, base: int) -> Net:
+    net = Net(prototxt)
+    net.load(seeded_weights(net, base))
+    return net
+
+
+def relative(found: torch.Tensor | np.ndarray, expected: np.ndarray) -> float:
+    a = np.asarray(found, dtype=np.float64).reshape(expected.shape)
+    return float(np.abs(a - expected).max() / np.abs(expected).max())
+
+
+def draw(seed: int, shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.Generator(np.random.PCG64(seed)).standard_normal(shape).astype(np.float32)
+
+
+def test_seeded_weights_are_the_reference_ones(shared: Path) -> None:
+    net = seeded_net(shared / "golden/caffe/thin_deconvnet.prototxt", 5000)
+    stored = json.loads((shared / "golden/caffe/thin_deconvnet.weights.json").read_text())
+    text = json.dumps(stored)
+    first = net.params["conv1_1"][0].detach().numpy().ravel()[:3]
+    assert all(f"{float(v):.4f}"[:7] in text for v in first)
+
+
+@torch.inference_mode()
+def test_thin_deconvnet_agrees_blob_by_blob(shared: Path) -> None:
+    net = seeded_net(shared / "golden/caffe/thin_deconvnet.prototxt", 5000)
+    stored = np.load(shared / "golden/caffe/thin_deconvnet.npz")
+    blobs = net(data=draw(4999, (1, 3, 224, 224)), capture=True)
+    worst = 0.0
+    for key in stored.files:
+        place, layer, top = key.split("__")
+        step = net.graph.steps[int(place) + 1]
+        assert step.layer.spec.name == layer
+        found = blobs[f"{place}__{layer}__{step.layer.spec.tops[int(top)]}"].numpy()
+        if stored[key].dtype == np.uint16:
+            np.testing.assert_array_equal(found, stored[key].astype(np.float32), err_msg=key)
+        else:
+            worst = max(worst, relative(found, stored[key]))
+    print(f"\nthin DeconvNet: worst relative difference of {len(stored.files)} blobs {worst:.2e}")
+    assert worst < BOUND
+
+
+@torch.inference_mode()
+def test_thin_fcn8s_agrees(shared: Path) -> None:
+    net = seeded_net(shared / "golden/caffe/thin_fcn8s.prototxt", 7000)
+    stored = np.load(shared / "golden/caffe/thin_fcn8s.npz")
+    blobs = net(data=draw(6999, (1, 3, 500, 500)), capture=True)
+    for name in ("score", "score2", "score-pool4c", "score4", "score-pool3c", "score-final"):
+        assert relative(blobs[name], stored[name]) < BOUND, name
+    upscore = blobs["upscore"].numpy()
+    assert relative(upscore[:, :, ::4, ::4], stored["upscore_every4"]) < BOUND
+    assert relative(upscore[:, :, [0, 1, 498, 499]], stored["upscore_corner_rows"]) < BOUND
+    assert (upscore.argmax(1) != stored["upscore_argmax"]).sum() <= 5
+    offsets = {layer.spec.tops[0]: tuple(layer.offsets) for layer in net.caffe_layers if layer.spec.type == "Crop"}
+    assert offsets == {"score-pool4c": (5, 5), "score-pool3c": (9, 9), "upscore": (31, 31)}
+
+
+@pytest.mark.slow
+@torch.inference_mode()
+def test_full_deconvnet_agrees(shared: Path) -> None:
+    folder = shared / "golden/caffe"
+    net = seeded_net(folder / "full_deconvnet.prototxt", 6000)
+    assert sum(p.numel() for p in net.parameters()) == 251_805_653
+    stored = np.load(folder / "full_deconvnet.npz")
+    data = draw(5991, (1, 3, 224, 224))
+    blobs = net(data=data, capture=True)
+    forced, flipped = {}, 0
+    for k in range(1, 6):
+        position = stored[f"pool{k}_mask_pos"].astype(np.int64).reshape(blobs[f"pool{k}_mask"].shape)
+        rows, columns = np.indices(position.shape)[-2:]
+        width = 2 * position.shape[-1]
+        mask = (2 * rows + position // 2) * width + 2 * columns + position % 2
+        flipped += int((blobs[f"pool{k}_mask"].numpy() != mask).sum())
+        forced[f"pool{k}_mask"] = torch.from_numpy(mask.astype(np.float32))
+    free = relative(blobs["seg-score"], stored["seg-score"])
+    # the statistics of every blob, before and after in-place layers
+    error = relative(net(data=data, override=forced)["seg-score"], stored["seg-score"])
+    print(f"\nfull DeconvNet: {flipped} of 1530368 switches differ; seg-score {free:.2e}, switches forced {error:.2e}")
+    assert flipped <= 20
+    assert error < BOUND
