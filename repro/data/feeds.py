@@ -1,0 +1,107 @@
+"""Where the blobs of data layers come from: `open_feed` for a layer of a prototxt, `ArrayFeed` for arrays in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from repro.caffe import LayerSpec, NetSpec
+from repro.data.seg_feeds import SegFeed
+from repro.errors import InputError, UnsupportedError
+
+SEG_TYPES = ("ImageSegData", "WindowSegData")
+# every other data layer of Caffe and the forks: known, so that the message can say so instead of "unknown layer"
+OTHER_TYPES = ("Data", "ImageData", "HDF5Data", "WindowData", "MemoryData", "WindowClsData", "WindowInstSegData")
+
+
+class Feed(Protocol):
+    """The blobs of one data layer, batch after batch."""
+
+    def next(self) -> dict[str, torch.Tensor]:
+        """The next batch: top name -> tensor on the CPU."""
+
+    def state(self) -> dict[str, Any]:
+        """What `load_state` needs to go on with the next batch; plain JSON values."""
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken; DataError if it belongs to other data or another seed."""
+
+    def close(self) -> None:
+        """Stop the threads behind the feed."""
+
+
+class ArrayFeed:
+    """Batches from arrays in memory, in order and cyclic; the first axis is the sample.
+
+    >>> ArrayFeed({"data": x, "label": y}, batch_size=2).next()   # doctest: +SKIP
+    {'data': tensor of x[:2], 'label': tensor of y[:2]}
+    """
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any] | torch.Tensor], batch_size: int, *, rows: int | None = None):
+        self.tensors = {name: torch.as_tensor(np.asarray(array)) for name, array in arrays.items()}
+        lengths = {name: len(tensor) for name, tensor in self.tensors.items()}
+        if not lengths or len(set(lengths.values())) != 1:
+            raise InputError(f"arrays of one feed need the same number of samples, found {lengths}")
+        self.rows = min(lengths.values()) if rows is None else rows
+        if not 1 <= batch_size <= self.rows <= min(lengths.values()):
+            raise InputError(f"batch_size {batch_size} and rows {self.rows} do not fit {lengths}")
+        self.batch_size = batch_size
+        self.position = 0
+
+    def next(self) -> dict[str, torch.Tensor]:
+        index = [(self.position + i) % self.rows for i in range(self.batch_size)]
+        self.position = (self.position + self.batch_size) % self.rows
+        return {name: tensor[index] for name, tensor in self.tensors.items()}
+
+    def state(self) -> dict[str, Any]:
+        return {"position": self.position}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.position = int(state["position"]) % self.rows
+
+    def close(self) -> None:
+        pass
+
+
+def open_feed(
+    spec: LayerSpec, phase: str, seed: int, *, root: Path | None = None, workers: int = 2, cache_bytes: int = 512 << 20
+) -> Feed:
+    """The feed of one data layer.
+
+    ``root`` is the folder that relative source and root_folder paths start from (the current one without it); ``seed``
+    fixes order and augmentation; ``workers`` threads decode ahead (0: none) without any influence on the result.
+    UnsupportedError for data layers that are not read yet, InputError for layers that are no data layers.
+    """
+    if spec.type in SEG_TYPES:
+        return SegFeed(spec, phase, seed, root=root, workers=workers, cache_bytes=cache_bytes)
+    if spec.type in OTHER_TYPES:
+        raise UnsupportedError(
+            f"layer '{spec.name}' ({spec.where}): data layers of type {spec.type} cannot be read yet "
+            f"(can be: {', '.join(SEG_TYPES)}); give the arrays yourself with an ArrayFeed"
+        )
+    raise InputError(f"layer '{spec.name}' ({spec.where}): {spec.type} is no data layer")
+
+
+def data_layers(spec: NetSpec) -> list[LayerSpec]:
+    """The layers of a net that need a feed, in order."""
+    return [layer for layer in spec.layers if layer.type in SEG_TYPES + OTHER_TYPES]
+
+
+def open_feeds(
+    spec: NetSpec, seed: int, *, root: Path | None = None, workers: int = 2, cache_bytes: int = 512 << 20
+) -> list[Feed]:
+    """One feed for every data layer of the net; none can be opened unless all can."""
+    feeds: list[Feed] = []
+    try:
+        for layer in data_layers(spec):
+            feeds.append(open_feed(layer, spec.phase, seed, root=root, workers=workers, cache_bytes=cache_bytes))  # noqa: PERF401
+    except BaseException:
+        for feed in feeds:
+            feed.close()
+        raise
+    return feeds
