@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 
-from repro.cli.progress import progress
+import numpy as np
+
+from repro.cli.progress import Step, progress
 from repro.data.shapes import ShapesConfig, write_shapes
+from repro.data.voc import VocFolder
+from repro.data.window_files import Counts, Proposer, WindowOptions, write_stage1, write_stage2
+from repro.data.windows import ENLARGE, MIN_IOU, AnnotatedObject, jittered_boxes
+from repro.report.palette import VOC_CLASSES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     _add_shapes(kinds.add_parser("shapes", help="a generated data set in VOC layout"))
+    _add_stage1(kinds.add_parser("stage1", help="crops of single objects, for the first stage of training"))
+    _add_stage2(kinds.add_parser("stage2", help="windows of good proposals, for the second stage of training"))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,3 +58,103 @@ def _named(config: ShapesConfig, indices: list[int]) -> str:
     if len(names) > 6:
         names = [*names[:3], "…", *names[-2:]]
     return f" ({', '.join(names)})" if names else ""
+
+
+def _add_windows(parser: argparse.ArgumentParser, square: bool) -> None:
+    parser.add_argument("--voc", required=True, metavar="DIR", help="a data set in VOC layout")
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="the training run's folder (repro train --data DIR)"
+    )
+    parser.add_argument("--train-split", default="train", metavar="SPLIT", help="list for train.txt (default train)")
+    parser.add_argument(
+        "--val-split", default="val", metavar="SPLIT", help="list for val.txt (default val); none: no list"
+    )
+    parser.add_argument("--enlarge", type=float, default=ENLARGE, metavar="F", help="growth of each box (default 1.2)")
+    parser.add_argument("--square", action=argparse.BooleanOptionalAction, default=square, help="square boxes")
+    parser.add_argument(
+        "--objects",
+        choices=("masks", "components"),
+        default="masks",
+        help="objects from SegmentationObject (default) or from connected regions of SegmentationClass",
+    )
+    parser.add_argument("--min-pixels", type=int, default=1, metavar="N", help="smallest connected region to keep")
+    parser.add_argument(
+        "--repeat",
+        type=int,
+        default=1,
+        metavar="N",
+        help="balance classes by listing examples up to N times (default 1)",
+    )
+
+
+def _add_stage1(parser: argparse.ArgumentParser) -> None:
+    _add_windows(parser, square=False)
+    parser.set_defaults(make=_stage1)
+
+
+def _add_stage2(parser: argparse.ArgumentParser) -> None:
+    _add_windows(parser, square=True)
+    parser.add_argument(
+        "--proposals",
+        choices=("edge-boxes", "jitter"),
+        default="edge-boxes",
+        help="jitter: boxes scattered round the annotated objects, at no cost",
+    )
+    parser.add_argument(
+        "--max-proposals", type=int, default=2000, metavar="N", help="edge boxes per image (default 2000)"
+    )
+    parser.add_argument(
+        "--per-object", type=int, default=20, metavar="N", help="jittered boxes per object (default 20)"
+    )
+    parser.add_argument("--min-iou", type=float, default=MIN_IOU, metavar="F", help="default 0.5")
+    parser.add_argument("--seed", type=int, default=0, help="of the jitter")
+    parser.set_defaults(make=_stage2)
+
+
+def _stage1(args: argparse.Namespace) -> None:
+    options = WindowOptions(args.enlarge, args.square, args.objects, args.min_pixels, repeat=args.repeat)
+    _each_list(
+        args, lambda voc, split, name, step: write_stage1(voc, split, Path(args.out), name, options, step), "crops"
+    )
+
+
+def _stage2(args: argparse.Namespace) -> None:
+    options = WindowOptions(args.enlarge, args.square, args.objects, args.min_pixels, args.min_iou, args.repeat)
+    proposer = _proposer(args)
+    _each_list(
+        args,
+        lambda voc, split, name, step: write_stage2(voc, split, Path(args.out), name, options, proposer, step),
+        "windows",
+    )
+
+
+def _each_list(args: argparse.Namespace, write: Callable[[VocFolder, str, str, Step], Counts], what: str) -> None:
+    voc = VocFolder(args.voc)
+    Path(args.out).mkdir(parents=True, exist_ok=True)
+    for name, split in (("train", args.train_split), ("val", args.val_split)):
+        if split == "none":
+            continue
+        with progress(f"{name}: {what} of split {split}", len(voc.ids(split))) as step:
+            counts = write(voc, split, name, step)
+        per_class = ", ".join(f"{_class_name(label)} {n}" for label, n in sorted(counts.by_class.items()))
+        print(f"{name}: {counts.examples} {what} of {counts.images} images, {counts.lines} lines ({per_class})")
+    print(f"written below {args.out}")
+
+
+def _class_name(label: int) -> str:
+    return VOC_CLASSES[label] if label < len(VOC_CLASSES) else f"class {label}"
+
+
+def _proposer(args: argparse.Namespace) -> Proposer:
+    if args.proposals == "jitter":
+
+        def jitter(name: str, image: np.ndarray, objects: list[AnnotatedObject]) -> np.ndarray:
+            return jittered_boxes(objects, args.per_object, args.seed, name)
+
+        return jitter
+    from repro.data.proposals import edge_boxes
+
+    def edges(name: str, image: np.ndarray, objects: list[AnnotatedObject]) -> np.ndarray:
+        return np.asarray(edge_boxes(image, max_boxes=args.max_proposals).boxes)
+
+    return edges
