@@ -1,15 +1,37 @@
 """Caffe's file formats, read and written without Caffe, protobuf or torch: nets, solvers, weights, solver states."""
 
 from repro.caffe.message import Message, Where
+from repro.caffe.model import (
+    Model,
+    SolverState,
+    WeightBlob,
+    WeightLayer,
+    read_binaryproto,
+    read_caffemodel,
+    read_solverstate,
+    write_binaryproto,
+    write_caffemodel,
+    write_solverstate,
+)
 from repro.caffe.netspec import LayerSpec, NetSpec, ParamSpec, SolverSpec, load_net, load_solver
 
 __all__ = [
     "LayerSpec",
     "Message",
+    "Model",
     "NetSpec",
     "ParamSpec",
     "SolverSpec",
+    "SolverState",
+    "WeightBlob",
+    "WeightLayer",
     "Where",
     "load_net",
     "load_solver",
+    "read_binaryproto",
+    "read_caffemodel",
+    "read_solverstate",
+    "write_binaryproto",
+    "write_caffemodel",
+    "write_solverstate",
 ]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -23,13 +23,18 @@ from repro.caffe.schema import Field, MessageType, Schema
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A place in a text file: source name, line and column, both from 1; prints as ``file:line:column``."""
+    """A place in a file: its name, line and column, both from 1; in a binary file line 0 and the byte's offset.
+
+    Prints as ``file:line:column`` or ``file: byte N``.
+    """
 
     source: str
     line: int
     column: int
 
     def __str__(self) -> str:
+        if self.line == 0:
+            return f"{self.source}: byte {self.column}"
         return f"{self.source}:{self.line}:{self.column}"
 
 
@@ -55,6 +60,13 @@ class Source:
         return Where(self.name, line, offset - self._starts[line - 1] + 1)
 
 
+class Places(Protocol):
+    """What a Message remembers of its file: something that turns an offset into a Where."""
+
+    def where(self, offset: int) -> Where:
+        """The place at ``offset``."""
+
+
 class Message:
     """One message of type ``type_name`` in a dialect's schema; fields are attributes.
 
@@ -66,11 +78,11 @@ class Message:
     __slots__ = ("_offset", "_source", "fields", "message_type", "schema")
 
     def __init__(
-        self, schema: Schema, message_type: MessageType, source: Source | Where | None = None, offset: int = 0
+        self, schema: Schema, message_type: MessageType, source: Places | None = None, offset: int = 0
     ) -> None:
         self.schema = schema
         self.message_type = message_type
-        self.fields: dict[str, list[Any]] = {}
+        self.fields: dict[str, Any] = {}
         self._source = source
         self._offset = offset
 
@@ -81,9 +93,7 @@ class Message:
 
     @property
     def where(self) -> Where:
-        """Where the message begins in its text; line 0 of "<none>" where it came from no text."""
-        if isinstance(self._source, Where):
-            return self._source
+        """Where the message begins in its file; "<none>" where it came from no file."""
         return self._source.where(self._offset) if self._source is not None else Where("<none>", 0, 0)
 
     def __getattr__(self, name: str) -> Any:

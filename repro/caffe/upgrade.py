@@ -8,7 +8,7 @@ V0 layers to V1, data layers' transformation fields to ``transform_param``, V1 `
 from __future__ import annotations
 
 from repro.caffe.message import Message
-from repro.errors import FormatError, SchemaError, UnsupportedError
+from repro.errors import FormatError, InputError, SchemaError, UnsupportedError
 
 _TRANSFORM_FIELDS = ("scale", "mean_file", "crop_size", "mirror")
 _DATA_PARAMS = {"DATA": "data_param", "IMAGE_DATA": "image_data_param", "WINDOW_DATA": "window_data_param"}
@@ -103,6 +103,29 @@ def upgrade_v1_layer(old: Message) -> Message:
             param.set("decay_mult", old.weight_decay[at])
         new.append("param", param)
     return new
+
+
+def downgrade_layer(new: Message) -> Message:
+    """The V1LayerParameter of a V2 one, for files that an old Caffe is to read; the inverse of ``upgrade_v1_layer``.
+
+    Fields that V2 has and V1 lacks (``phase``, ``propagate_down``) are dropped; InputError for a type without V1 name.
+    """
+    old = new.like("V1LayerParameter")
+    names = {v2: v1 for v1, v2 in reversed(new.schema.v1_types.items())}
+    if new.type not in names:
+        raise InputError(f"layer {new.name!r}: the type {new.type!r} has no V1 form; write version='V2'")
+    for name, values in new.fields.items():
+        if name in old.message_type.fields and name not in _V1_ONLY:
+            old.fields[name] = values
+    old.set("type", names[new.type])
+    if new.has("param"):
+        params = new.param
+        old.set("blobs_lr", [p.lr_mult for p in params])
+        old.set("weight_decay", [p.decay_mult for p in params])
+        if any(p.name for p in params):
+            old.set("param", [p.name for p in params])
+            old.set("blob_share_mode", [p.share_mode for p in params])
+    return old
 
 
 def upgrade_input(net: Message) -> None:

@@ -8,12 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from repro.caffe.schema import bvlc_layers, bvlc_net, bvlc_old
+from repro.caffe.schema import bvlc_layers, bvlc_net, bvlc_old, weights
 from repro.caffe.schema.dialects import DIALECTS
 from repro.caffe.schema.table import Draft, Enum, Field, MessageType, read_table, resolve, to_float32
 from repro.errors import SchemaError
 
-__all__ = ["DIALECT_NAMES", "Enum", "Field", "MessageType", "Schema", "dialects_where", "schema", "to_float32"]
+__all__ = [
+    "DIALECT_NAMES",
+    "Enum",
+    "Field",
+    "MessageType",
+    "Schema",
+    "dialects_where",
+    "schema",
+    "to_float32",
+    "weights_schema",
+]
 
 BVLC = "bvlc"
 DIALECT_NAMES: tuple[str, ...] = (BVLC, *(d.name for d in DIALECTS))
@@ -56,6 +66,15 @@ def schema(dialect: str = BVLC) -> Schema:
         types += fork.types.split()
     messages, enums = resolve(draft)
     return Schema(dialect, about, messages, enums, v1_types, frozenset(types))
+
+
+@cache
+def weights_schema() -> Schema:
+    """The small schema of weights and solver states that holds for every dialect; see ``weights.py``."""
+    draft = Draft()
+    read_table(weights.TABLE, draft)
+    messages, enums = resolve(draft)
+    return Schema("weights", "the blobs of any dialect", messages, enums, {}, frozenset())
 
 
 def dialects_where(message: str, field: str = "", enum: str = "", value: str = "") -> tuple[str, ...]:
