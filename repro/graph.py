@@ -44,7 +44,7 @@ def build_graph(spec: NetSpec, shapes: Mapping[str, Sequence[int]] | None = None
     given = {name: tuple(int(d) for d in shape) for name, shape in (shapes or {}).items()}
     tracker = AlignmentTracker()
     known: dict[str, Shape] = {}
-    unread: dict[str, None] = {}
+    unread: dict[str, bool] = {}
     graph = Graph([], known, {}, {}, [])
     # blobs whose storage is theirs alone: safe to overwrite in place
     owned: set[str] = set()
@@ -77,12 +77,13 @@ def build_graph(spec: NetSpec, shapes: Mapping[str, Sequence[int]] | None = None
             owned.difference_update(layer_spec.bottoms, layer_spec.tops)
         tracker.add(layer_spec.tops, layer_spec.bottoms, layer.coordinate_map())
         known.update(zip(layer_spec.tops, layer.top_shapes, strict=True))
-        unread.update(dict.fromkeys(layer_spec.tops))
+        # an input that is only overwritten in place leaves the net as a result
+        unread.update(dict.fromkeys(layer_spec.tops, is_source))
         graph.steps.append(step)
     unused = sorted(set(given) - set(graph.inputs))
     if unused:
         raise NetError(f"{spec.source}: shapes given for {unused}, but the net's inputs are {list(graph.inputs)}")
-    graph.outputs = [name for name in unread if name not in graph.inputs]
+    graph.outputs = [name for name, is_source in unread.items() if not is_source]
     _mark_last_uses(graph)
     return graph
 

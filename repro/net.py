@@ -245,7 +245,7 @@ def _run(step: Step, values: Mapping[str, Value], overwriting: bool) -> tuple[Va
         result = layer.overwrite(bottoms[0])  # type: ignore[arg-type]
         if result is not None:
             return (result,)
-    return layer(*bottoms)  # type: ignore[no-any-return]
+    return layer(*bottoms)
 
 
 def _plain(value: Value) -> torch.Tensor:

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
     try:
         with open(partial, "wb") as file:
-            np.savez(file, **{name: blob.cpu().numpy() for name, blob in blobs.items()})  # type: ignore[arg-type]
+            np.savez(file, **{name: blob.cpu().numpy() for name, blob in blobs.items()})
         os.replace(partial, output)
     finally:
         partial.unlink(missing_ok=True)

@@ -135,7 +135,7 @@ def pair(
     if not values:
         if default is None:
             layer.fail(f"{name} is missing; give {name}, or {h_name} and {w_name}")
-        return default, default  # type: ignore[return-value]
+        return default, default
     if len(values) > 2:
         layer.fail(f"gives {len(values)} values of {name}; 2-D layers take one or two")
     return values[0], values[-1]
@@ -152,4 +152,4 @@ def need_4d(layer: Layer, shape: Shape) -> tuple[int, int, int, int]:
     """The shape as N, C, H, W, or NetError."""
     if len(shape) != 4:
         layer.fail(f"bottom '{layer.spec.bottoms[0]}' has shape {shape}, expected 4 axes (N, C, H, W)")
-    return shape  # type: ignore[return-value]
+    return shape

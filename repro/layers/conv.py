@@ -21,6 +21,8 @@ class _ConvolutionBase(Layer):
 
     bottoms = (1, None)
     tops = (1, None)
+    weight: torch.Tensor
+    bias: torch.Tensor | None
 
     def setup(self, bottom_shapes: list[Shape]) -> None:
         options = self.spec.options("convolution_param")
@@ -86,7 +88,7 @@ class Convolution(_ConvolutionBase):
 
     def macs(self, bottom_shapes: Sequence[Shape]) -> int:
         per_output = self.channels // self.group * self.kernel[0] * self.kernel[1]
-        return sum(n * c * h * w * per_output for n, c, h, w in self.infer([tuple(s) for s in bottom_shapes]))  # type: ignore[misc]
+        return sum(n * c * h * w * per_output for n, c, h, w in self.infer([tuple(s) for s in bottom_shapes]))
 
     def coordinate_map(self) -> tuple[Affine, Affine]:
         h, w = (window_map(self.extent[a], self.stride[a], self.pad[a]) for a in (0, 1))
@@ -110,7 +112,7 @@ class Deconvolution(_ConvolutionBase):
 
     def macs(self, bottom_shapes: Sequence[Shape]) -> int:
         per_input = self.num_output // self.group * self.kernel[0] * self.kernel[1]
-        return sum(n * c * h * w * per_input for n, c, h, w in bottom_shapes)  # type: ignore[misc]
+        return sum(n * c * h * w * per_input for n, c, h, w in bottom_shapes)
 
     def coordinate_map(self) -> tuple[Affine, Affine]:
         h, w = (window_map(self.extent[a], self.stride[a], self.pad[a]).inverse() for a in (0, 1))

@@ -6,6 +6,8 @@ A data layer is a place holder here: it knows its tops' shapes, and whoever runs
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 
 from repro.layers.alignment import Affine
@@ -17,7 +19,7 @@ class Source(Layer):
     """A layer without bottoms whose tops the caller gives."""
 
     bottoms = (0, 0)
-    tops = (1, None)
+    tops: ClassVar[tuple[int, int | None]] = (1, None)
     fresh_tops = False
 
     def own_shapes(self) -> list[Shape]:
@@ -70,7 +72,8 @@ class SegmentationData(Source):
         if not (h and w):
             self.fail("its size is that of its images; give crop_size, or new_height and new_width")
         n = int(options.batch_size)
-        return [(n, 3, h, w), (n, 1, h, w), (n, 1, 1, 2)][: len(self.spec.tops)]
+        shapes: list[Shape] = [(n, 3, h, w), (n, 1, h, w), (n, 1, 1, 2)]
+        return shapes[: len(self.spec.tops)]
 
 
 @register("HDF5Data")

@@ -17,6 +17,9 @@ from repro.layers.registry import register
 class InnerProduct(Layer):
     """y = W x + b over all axes from `axis` on; weight (num_output, inputs), or its transpose with `transpose`."""
 
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+
     def setup(self, bottom_shapes: list[Shape]) -> None:
         options = self.spec.options("inner_product_param")
         self.num_output = int(options.num_output)

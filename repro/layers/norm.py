@@ -22,6 +22,8 @@ class BN(Layer):
     """
 
     tops = (1, 3)
+    scale: torch.Tensor
+    shift: torch.Tensor
     EPS = 1e-9
 
     def setup(self, bottom_shapes: list[Shape]) -> None:
@@ -56,7 +58,8 @@ class BN(Layer):
             y = F.batch_norm(x, None, None, self.scale.flatten(), self.shift.flatten(), True, 0.0, self.EPS)
         if len(self.spec.tops) == 1:
             return (y,)
-        variance, mean = torch.var_mean(x, dim=(0, 2, 3), unbiased=False, keepdim=True)
+        # the original sends no gradient back through its statistics tops
+        variance, mean = torch.var_mean(x.detach(), dim=(0, 2, 3), unbiased=False, keepdim=True)
         return (y, mean, variance)[: len(self.spec.tops)]
 
 

@@ -31,6 +31,10 @@ KNOWN_DIFFERENCES = {
 }
 # original: ReLU(-inf) = NaN because 0 * -inf is added; the float32 tier uses torch's relu
 RELU_SPECIAL = "relu_special"
+# 1/sqrt(eps) = 31623 magnifies the rounding of torch's batch mean, where the original's x - mean is exactly 0
+WIDER_BOUND = {"bn_learn_constant": 2e-3}
+# gradients that are zero but for rounding: a bias in front of a BN
+ROUNDING_ONLY = {("bn_relu_conv_chain", "pdiff__conv__1")}
 
 
 def _load(name: str):
@@ -45,23 +49,24 @@ def _load(name: str):
 
 def _build(name: str, weights) -> Net:
     phase = CASES[name]["phase"].upper()
-    return Net(DATA / f"{name}.prototxt", weights or None, phase=phase, allow_missing=True)
+    return Net(DATA / f"{name}.prototxt", weights or None, phase=phase, allow_missing=True, dialect="deconvnet")
 
 
-def _assert_close(found: torch.Tensor, expected: np.ndarray, what: str) -> None:
+def _assert_close(found: torch.Tensor, expected: np.ndarray, what: str, bound: float = BOUND) -> None:
     a = found.detach().numpy().reshape(expected.shape)
     same = (a == expected) | (np.isnan(a) & np.isnan(expected))
     if same.all():
         return
     scale = np.abs(expected[np.isfinite(expected)]).max(initial=0) or 1.0
     error = np.where(same, 0, np.abs(a - expected)).max() / scale
-    assert error <= BOUND, f"{what}: relative error {error:.3g}"
+    assert error <= bound, f"{what}: relative error {error:.3g}"
 
 
 @pytest.mark.parametrize("name", [n for n in RUN if n not in KNOWN_DIFFERENCES and n != RELU_SPECIAL])
 def test_layer_matches_caffe(name: str) -> None:
     stored, weights, inputs = _load(name)
     net = _build(name, weights)
+    bound = WIDER_BOUND.get(name, BOUND)
     for name_, tensor in inputs.items():
         tensor.requires_grad_(CASES[name]["backwards"] > 0 and name_ not in ("label", "mask"))
     repeats = max(1, CASES[name]["backwards"])
@@ -72,14 +77,15 @@ def test_layer_matches_caffe(name: str) -> None:
             if key.startswith("out__") and "_split__" not in key:
                 _, layer, top = key.split("__")
                 step = next(s for s in net.graph.steps if s.layer.spec.name == layer)
-                _assert_close(blobs[f"{step.key}__{step.layer.spec.tops[int(top)]}"], stored[key], key)
+                _assert_close(blobs[f"{step.key}__{step.layer.spec.tops[int(top)]}"], stored[key], key, bound)
         if CASES[name]["backwards"] == 0:
             return
         total = torch.zeros(())
         for key in stored.files:
             # a gradient that is fed to a mask goes nowhere in the original either
             if key.startswith("topdiff__") and blobs.by_name[key[9:]].requires_grad:
-                total = total + (blobs.by_name[key[9:]] * torch.from_numpy(stored[key])).sum()
+                blob = blobs.by_name[key[9:]]
+                total = total + (blob * torch.from_numpy(stored[key]).reshape(blob.shape)).sum()
         if "total_loss" in stored.files:
             _assert_close(net.loss, stored["total_loss"], "total_loss")
             total = net.loss
@@ -91,12 +97,17 @@ def test_layer_matches_caffe(name: str) -> None:
         kind, _, rest = key.partition("__")
         if kind == "pdiff":
             layer, index = rest.split("__")
-            _assert_close(net.params[layer][int(index)].grad, stored[key], key)
+            gradient = net.params[layer][int(index)].grad
+            if (name, key) in ROUNDING_ONLY:
+                assert gradient.abs().max() < 1e-5
+                assert np.abs(stored[key]).max() < 1e-5
+            else:
+                _assert_close(gradient, stored[key], key, bound)
         elif kind == "bdiff":
             layer, bottom = rest.split("__")
             found = _input_gradient(net, inputs, layer, int(bottom))
             if found is not None:
-                _assert_close(found, stored[key], key)
+                _assert_close(found, stored[key], key, bound)
 
 
 def _zero_what_the_original_overwrites(net: Net) -> None:
@@ -130,7 +141,7 @@ def test_what_caffe_refuses_is_refused(name: str) -> None:
             "a bug of the original forbids the second top of its softmax loss; later Caffe has it, and so have we"
         )
     with pytest.raises(ReproError):
-        Net(DATA / f"{name}.prototxt")
+        Net(DATA / f"{name}.prototxt", dialect="deconvnet")
 
 
 def test_second_forward_of_unpooling_starts_from_zero() -> None:

@@ -63,9 +63,12 @@ def draw(seed: int, shape: tuple[int, ...]) -> np.ndarray:
 def test_seeded_weights_are_the_reference_ones(shared: Path) -> None:
     net = seeded_net(shared / "golden/caffe/thin_deconvnet.prototxt", 5000)
     stored = json.loads((shared / "golden/caffe/thin_deconvnet.weights.json").read_text())
-    text = json.dumps(stored)
-    first = net.params["conv1_1"][0].detach().numpy().ravel()[:3]
-    assert all(f"{float(v):.4f}"[:7] in text for v in first)
+    assert [entry["layer"] for entry in stored["layers"]] == list(net.params)
+    for entry in stored["layers"]:
+        for parameter, check in zip(net.params[entry["layer"]], entry["check"], strict=True):
+            values = parameter.detach().numpy()
+            assert values.ravel()[:3].tolist() == check["first"]
+            assert values.sum(dtype=np.float64) == pytest.approx(check["sum"], rel=1e-9, abs=1e-9)
 
 
 @torch.inference_mode()
