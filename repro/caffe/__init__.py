@@ -14,6 +14,7 @@ from repro.caffe.model import (
     write_solverstate,
 )
 from repro.caffe.netspec import LayerSpec, NetSpec, ParamSpec, SolverSpec, load_net, load_solver
+from repro.caffe.printer import to_text
 
 __all__ = [
     "LayerSpec",
@@ -31,6 +32,7 @@ __all__ = [
     "read_binaryproto",
     "read_caffemodel",
     "read_solverstate",
+    "to_text",
     "write_binaryproto",
     "write_caffemodel",
     "write_solverstate",

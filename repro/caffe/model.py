@@ -26,7 +26,7 @@ from repro.caffe.wire import Reader, encode, write_field
 from repro.errors import FormatError, InputError, UnsupportedError, WeightsError
 
 VERSIONS = ("V1", "V2")
-_RAW_TYPES = {"DOUBLE": np.dtype("<f8"), "FLOAT": np.dtype("<f4"), "FLOAT16": np.dtype("<f2")}
+_RAW_TYPES: dict[str, np.dtype[Any]] = {"DOUBLE": np.dtype("<f8"), "FLOAT": np.dtype("<f4"), "FLOAT16": np.dtype("<f2")}
 _LEGACY = ("num", "channels", "height", "width")
 _V1_NAMES = "deconvnet"
 
@@ -241,7 +241,7 @@ def _values(blob: Message, what: str, label: str) -> np.ndarray | None:
     if found[0] != raw:
         array = getattr(blob, found[0])
         array.flags.writeable = False
-        return array  # type: ignore[no-any-return]
+        return np.asarray(array)
     kind = getattr(blob, f"{raw}_type")
     if kind not in _RAW_TYPES:
         raise WeightsError(f"{label}: raw values of type {kind}; expected one of {', '.join(_RAW_TYPES)}")

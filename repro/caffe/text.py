@@ -1,4 +1,4 @@
-"""The protobuf text format, as Caffe's prototxt files use it, into Message and out of it.
+"""The protobuf text format, as Caffe's prototxt files use it, into Message (``printer.py`` is the way back).
 
 Reads what Google's ``TextFormat`` reads: ``name: value``, messages in ``{}`` or ``<>`` with or without the colon,
 ``[a, b]`` lists, ``,`` and ``;`` between fields, comments, adjacent strings joined, all escapes, decimal, hexadecimal

@@ -28,7 +28,7 @@ MAX_VALUES = 4_000_000
 
 VARINT, FIXED64, LENGTH, GROUP, END_GROUP, FIXED32 = range(6)
 _WIRE_TYPE = {"float": FIXED32, "double": FIXED64, "string": LENGTH, "bytes": LENGTH, "message": LENGTH}
-_ARRAYS = {"float": np.dtype("<f4"), "double": np.dtype("<f8")}
+_ARRAYS: dict[str, np.dtype[Any]] = {"float": np.dtype("<f4"), "double": np.dtype("<f8")}
 _PACKED = {"float": struct.Struct("<f"), "double": struct.Struct("<d")}
 
 
