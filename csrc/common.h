@@ -4,6 +4,7 @@
 // nvcc sees no torch header, everyone else sees the stable ABI only.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <limits>
 
@@ -28,6 +29,29 @@ using index_t = int64_t;
 REPRO_HD constexpr index_t ceil_div(index_t a, index_t b) { return (a + b - 1) / b; }
 REPRO_HD constexpr index_t min_of(index_t a, index_t b) { return a < b ? a : b; }
 REPRO_HD constexpr index_t max_of(index_t a, index_t b) { return a > b ? a : b; }
+
+// *at = min(*at, value), and the maximum: integers, so the outcome does not depend on who comes first.
+REPRO_HD void lower_to(index_t* at, index_t value) {
+#ifdef __CUDA_ARCH__
+  atomicMin(reinterpret_cast<long long*>(at), static_cast<long long>(value));
+#else
+  std::atomic_ref<index_t> shared(*at);
+  index_t seen = shared.load(std::memory_order_relaxed);
+  while (value < seen && !shared.compare_exchange_weak(seen, value, std::memory_order_relaxed)) {
+  }
+#endif
+}
+
+REPRO_HD void raise_to(index_t* at, index_t value) {
+#ifdef __CUDA_ARCH__
+  atomicMax(reinterpret_cast<long long*>(at), static_cast<long long>(value));
+#else
+  std::atomic_ref<index_t> shared(*at);
+  index_t seen = shared.load(std::memory_order_relaxed);
+  while (value > seen && !shared.compare_exchange_weak(seen, value, std::memory_order_relaxed)) {
+  }
+#endif
+}
 
 #ifdef __CUDACC__
 

@@ -15,4 +15,13 @@ STABLE_TORCH_LIBRARY(repro, m) {
   m.def("max_unpool_switches_backward(Tensor grad, Tensor switches, int[] kernel, int[] stride, int[] pad) -> Tensor");
   m.def("unpool_mask(Tensor x, Tensor mask, SymInt[] output_size) -> Tensor");
   m.def("unpool_mask_backward(Tensor grad, Tensor mask) -> Tensor");
+  m.def("spread_unpool(Tensor x, SymInt[] output_size, int[] kernel, int[] stride, bool average) -> Tensor");
+  m.def("spread_unpool_backward(Tensor grad, SymInt[] input_size, int[] kernel, int[] stride) -> Tensor");
+  m.def(
+      "lattice_build(Tensor features, bool reference_padding) -> (Tensor offsets, Tensor weights, Tensor row_start, "
+      "Tensor row_point, Tensor row_weight, Tensor neighbours)");
+  m.def(
+      "lattice_filter(Tensor values, Tensor? scale_in, Tensor? scale_out, Tensor offsets, Tensor weights, "
+      "Tensor row_start, Tensor row_point, Tensor row_weight, Tensor neighbours, bool transpose) -> Tensor");
+  m.def("meanfield_step(Tensor unary, Tensor[] messages, Tensor[] compatibilities, int labels) -> Tensor");
 }

@@ -144,9 +144,7 @@ def arch_flags(arch_list: str) -> list[str]:
     for arch in re.split(r"[;,\s]+", arch_list.strip()):
         match = re.fullmatch(r"(\d+)\.(\d+[af]?)(\+PTX)?", arch)
         if match is None:
-            raise BuildError(
-                f"TORCH_CUDA_ARCH_LIST: '{arch}' is no architecture; expected, say, \"{DEFAULT_ARCH_LIST}\""
-            )
+            raise BuildError(f"TORCH_CUDA_ARCH_LIST: '{arch}' is no architecture; expected, say, {DEFAULT_ARCH_LIST}")
         number = match.group(1) + match.group(2)
         flags.append(f"-gencode=arch=compute_{number},code=sm_{number}")
         if match.group(3):
@@ -216,7 +214,7 @@ def ninja_text(steps: Sequence[Step]) -> str:
         inputs = " ".join(_escape(str(p)) for p in step.inputs)
         lines.append(f"build {_escape(str(step.output))}: {rule} {inputs}")
         lines.append(f"  cmd = {shlex.join(step.command).replace('$', '$$')}")
-        lines.append(f"  what = {'compile ' + step.inputs[0].name if step.depfile else 'link ' + step.output.name}")
+        lines.append(f"  what = {'compile' if step.depfile else 'link'} {step.output.parent.name}/{step.output.name}")
         if step.depfile:
             lines.append(f"  dep = {step.depfile}")
     return "\n".join(lines) + "\n"

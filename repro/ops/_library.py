@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from repro._build import BUILD_COMMAND
-from repro.errors import DeviceError
+from repro.errors import DeviceError, InputError
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 CPU_LIBRARY = _PACKAGE / "_C.so"
 CUDA_LIBRARY = _PACKAGE / "_C_cuda.so"
+
+
+_opened: set[Path] = set()
 
 
 def load() -> None:
@@ -24,6 +28,28 @@ def load() -> None:
     _open(CPU_LIBRARY)
     if CUDA_LIBRARY.is_file() and torch.version.cuda is not None and torch.cuda.is_available():
         _open(CUDA_LIBRARY)
+
+
+def cuda_loaded() -> bool:
+    """Whether the CUDA kernels are registered."""
+    return CUDA_LIBRARY in _opened
+
+
+def call(op: Any, *arguments: Any) -> Any:
+    """Call an op of the extension; what only its kernel can see in the data reaches the user as an ``InputError``.
+
+    A kernel says so in a message that begins with its op's name. Under ``torch.compile`` it stays a ``RuntimeError``.
+    """
+    if torch.compiler.is_compiling():
+        return op(*arguments)
+    try:
+        return op(*arguments)
+    except RuntimeError as error:
+        message = str(error).splitlines()[0]
+        name = op._qualified_op_name.removeprefix("repro::").split(".")[0]
+        if message.startswith(f"{name}: "):
+            raise InputError(message) from None
+        raise
 
 
 def cuda_state() -> str:
@@ -40,6 +66,7 @@ def cuda_state() -> str:
 def _open(path: Path) -> None:
     try:
         torch.ops.load_library(str(path))
+        _opened.add(path)
     except OSError as error:
         message = f"the compiled extension {path} does not load ({error}); rebuild it with: {BUILD_COMMAND}"
         raise DeviceError(message) from error

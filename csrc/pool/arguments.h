@@ -1,0 +1,131 @@
+// What is checked and allocated before a pooling kernel runs; the same for CPU and CUDA.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "pool/pool.h"
+
+namespace repro::pool {
+
+using torch::headeronly::MemoryFormat;
+using torch::headeronly::ScalarType;
+using Sizes = std::vector<int64_t>;
+
+constexpr index_t kLargestUint8Window = 255;
+constexpr index_t kLargestWindow = std::numeric_limits<int16_t>::max();
+constexpr index_t kLargestParameter = std::numeric_limits<int32_t>::max();
+
+inline Window window_of(const char* op, const Sizes& kernel, const Sizes& stride, const Sizes& pad) {
+  check(kernel.size() == 2 && stride.size() == 2 && pad.size() == 2, op,
+        ": kernel, stride and pad need two numbers each, got ", kernel.size(), ", ", stride.size(), " and ",
+        pad.size());
+  for (int d = 0; d < 2; ++d) {
+    const bool fits = kernel[d] <= kLargestParameter && stride[d] <= kLargestParameter;
+    check(fits && kernel[d] >= 1 && stride[d] >= 1 && pad[d] >= 0 && pad[d] < kernel[d], op,
+          ": kernel and stride must be 1 or more and pad between 0 and kernel - 1, got kernel ", kernel[d], ", stride ",
+          stride[d], ", pad ", pad[d]);
+  }
+  check(kernel[0] <= kLargestWindow / kernel[1], op, ": a window of ", kernel[0], " x ", kernel[1],
+        " has more than the ", kLargestWindow, " positions that a switch can name");
+  return {kernel[0], kernel[1], stride[0], stride[1], pad[0], pad[1]};
+}
+
+inline ScalarType switch_type(const Window& win) {
+  return win.kh * win.kw <= kLargestUint8Window ? ScalarType::Byte : ScalarType::Short;
+}
+
+// pooling_layer.cpp, Reshape. Caffe clips the last window of both axes as soon as either is padded. An empty plane has
+// no windows.
+inline index_t pooled_size(const char* op, index_t size, index_t kernel, index_t stride, index_t pad, bool clip,
+                           bool ceil_mode) {
+  if (size == 0) return 0;
+  const index_t room = size + 2 * pad - kernel;
+  // Integer division truncates, so it already rounds a negative quotient up.
+  const index_t up = room > 0 ? ceil_div(room, stride) : room / stride;
+  const index_t down = room < 0 ? -ceil_div(-room, stride) : room / stride;
+  index_t pooled = (ceil_mode ? up : down) + 1;
+  if (clip && (pooled - 1) * stride >= size + pad) --pooled;
+  check(pooled >= 1 && (!clip || (pooled - 1) * stride < size + pad), op, ": a window of ", kernel, " with stride ",
+        stride, " and pad ", pad, " does not fit a plane of ", size);
+  return pooled;
+}
+
+inline void check_4d(const char* op, const char* name, const Tensor& t) {
+  check(t.dim() == 4, op, ": ", name, " must have 4 dimensions (N, C, H, W), got shape ", shape_text(t));
+}
+
+inline void check_shape(const char* op, const char* name, const Tensor& t, const Sizes& shape) {
+  bool same = t.dim() == static_cast<int64_t>(shape.size());
+  for (size_t d = 0; same && d < shape.size(); ++d) same = t.size(d) == shape[d];
+  check(same, op, ": ", name, " has shape ", shape_text(t), ", expected (", shape[0], ", ", shape[1], ", ", shape[2],
+        ", ", shape[3], ")");
+}
+
+inline void check_same_shape(const char* op, const char* a_name, const Tensor& a, const char* b_name, const Tensor& b) {
+  check_4d(op, a_name, a);
+  bool same = b.dim() == 4;
+  for (int d = 0; same && d < 4; ++d) same = a.size(d) == b.size(d);
+  check(same, op, ": ", a_name, " and ", b_name, " must have one shape, got ", shape_text(a), " and ", shape_text(b));
+}
+
+inline void check_switches(const char* op, const Tensor& switches, const Window& win) {
+  check(switches.scalar_type() == switch_type(win), op, ": switches of a ", win.kh, " x ", win.kw, " window are ",
+        torch::headeronly::toString(switch_type(win)), ", got ", torch::headeronly::toString(switches.scalar_type()));
+}
+
+inline void check_plane(const char* op, const Sizes& size) {
+  check(size.size() == 2 && size[0] >= 0 && size[1] >= 0, op, ": the plane's size needs two numbers of 0 or more");
+}
+
+inline bool is_channels_last(const Tensor& t) {
+  index_t expected = 1;
+  for (const int d : {1, 3, 2, 0}) {
+    if (t.size(d) != 1 && t.stride(d) != expected) return false;
+    expected *= t.size(d);
+  }
+  return true;
+}
+
+// The memory format a kernel works in: the tensor's own; one that is neither is copied to NCHW.
+inline MemoryFormat format_of(const Tensor& t) {
+  return !t.is_contiguous() && is_channels_last(t) ? MemoryFormat::ChannelsLast : MemoryFormat::Contiguous;
+}
+
+inline Tensor in_format(const Tensor& t, MemoryFormat format) {
+  const bool already = format == MemoryFormat::Contiguous ? t.is_contiguous() : is_channels_last(t);
+  return already ? t : torch::stable::contiguous(t, format);
+}
+
+inline Tensor allocate(const Sizes& size, ScalarType type, const Tensor& like, MemoryFormat format) {
+  return torch::stable::empty(size, type, std::nullopt, like.device(), std::nullopt, format);
+}
+
+inline View view_of(index_t n, index_t c, index_t h, index_t w, MemoryFormat format) {
+  if (format == MemoryFormat::Contiguous) return {n, c, h, w, c * h * w, h * w, w, 1};
+  return {n, c, h, w, h * w * c, 1, w * c, c};
+}
+
+inline View view_of(const Tensor& t, MemoryFormat format) {
+  return view_of(t.size(0), t.size(1), t.size(2), t.size(3), format);
+}
+
+template <typename T>
+const T* read(const Tensor& t) {
+  return static_cast<const T*>(t.const_data_ptr());
+}
+
+template <typename T>
+T* write(const Tensor& t) {
+  return static_cast<T*>(t.mutable_data_ptr());
+}
+
+// "(n, c, h, w)" of a flat index in scan order.
+inline std::string position_text(index_t flat, const Tensor& t) {
+  std::ostringstream text;
+  const index_t w = t.size(3), h = t.size(2), c = t.size(1);
+  text << '(' << flat / (c * h * w) << ", " << flat / (h * w) % c << ", " << flat / w % h << ", " << flat % w << ')';
+  return text.str();
+}
+
+}  // namespace repro::pool
