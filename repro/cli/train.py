@@ -1,0 +1,67 @@
+"""`repro train SOLVER`: train from a Caffe solver prototxt."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from repro.cli.progress import progress
+from repro.solver.build import build_solver
+from repro.solver.log import TrainingLog, number
+from repro.solver.sgd import AGES
+from repro.solver.solver import Progress
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("solver", metavar="SOLVER", help="solver prototxt; its net is looked for beside it")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--weights", action="append", default=[], metavar="F", help=".caffemodel to start from, by layer name")
+    start.add_argument("--snapshot", type=Path, metavar="F", help=".solverstate to go on from, to the same bits")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder that the net's relative data paths start from")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for snapshots and logs (default: here)")
+    parser.add_argument("--caffe", choices=AGES, default="2015", help="age of the solver's arithmetic (default 2015)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 … (default cpu)")
+    parser.add_argument("--max-iter", type=int, metavar="N", help="instead of the solver's max_iter")
+    parser.add_argument("--seed", type=int, metavar="N", help="instead of the solver's random_seed")
+    parser.add_argument("--workers", type=int, default=2, metavar="N", help="threads that prepare batches (default 2)")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads that compute (default: torch's)")
+
+
+def run(args: argparse.Namespace) -> int:
+    import torch
+
+    if args.threads is not None:
+        torch.set_num_threads(max(args.threads, 1))
+    log = TrainingLog(say=print, folder=args.out if args.out is not None else Path())
+    solver = build_solver(
+        args.solver,
+        weights=args.weights,
+        snapshot=args.snapshot,
+        caffe=args.caffe,
+        data_root=args.data,
+        out=args.out,
+        device=args.device,
+        seed=args.seed,
+        max_iter=args.max_iter,
+        workers=args.workers,
+        log=log,
+    )
+    left = solver.schedule.max_iter - solver.iteration
+    log.line(f"Solving {solver.name}: iterations {solver.iteration} to {solver.schedule.max_iter}")
+    try:
+        with progress("training", max(left, 0), every=30.0) as step:
+
+            def on_iteration(done: Progress) -> None:
+                step(1, note=f"iteration {done.iteration}, loss {number(done.loss)}")
+
+            solver.solve(on_iteration)
+    except KeyboardInterrupt as stop:
+        if not str(stop):
+            raise
+        print(f"repro: interrupted; {stop}", file=sys.stderr)
+        return 130
+    finally:
+        solver.close()
+        log.close()
+    return 0

@@ -1,0 +1,194 @@
+"""From a solver prototxt to a `Solver`: nets, feeds, optimizer, rate, tests and snapshots."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from repro.caffe import NetSpec, SolverSpec, load_solver
+from repro.data.feeds import Feed, open_feeds
+from repro.errors import InputError, UnsupportedError
+from repro.net import Net
+from repro.solver.log import TrainingLog
+from repro.solver.lr_policy import LearningRate
+from repro.solver.sgd import OPTIMIZERS, CaffeSGD
+from repro.solver.snapshot import feed_state_path, read_feed_state, restore_snapshot, save_snapshot
+from repro.solver.solver import Schedule, Solver, TestNet, entries_by_multiplier
+
+# layers whose parameter gradients the 2015 fork overwrites in each backward pass (bn_layer.cpp: gemv with beta 0)
+OVERWRITING_TYPES = ("BN",)
+
+
+def build_solver(
+    solver: str | Path | SolverSpec,
+    *,
+    weights: Sequence[str | Path] = (),
+    snapshot: Path | None = None,
+    caffe: str = "2015",
+    data_root: Path | None = None,
+    out: Path | None = None,
+    device: str | torch.device = "cpu",
+    seed: int | None = None,
+    max_iter: int | None = None,
+    workers: int = 2,
+    cache_bytes: int = 512 << 20,
+    feeds: Sequence[Feed] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    log: TrainingLog | None = None,
+) -> Solver:
+    """A solver ready to `solve`.
+
+    ``weights`` are copied by layer name before the first iteration (layers without keep their fillers' values);
+    ``snapshot`` is a .solverstate to go on from, instead of weights. ``caffe`` is "2015" or "bvlc" (see `sgd`).
+    Relative data paths start from ``data_root``; snapshot_prefix from ``out``. ``seed`` goes before the solver's
+    random_seed, that of a snapshot's feed state before a fresh one; without any, one is drawn and told in the log.
+    ``feeds`` replace the net's data layers (then the net is trained only: no test nets), ``shapes`` are those of
+    their blobs where the prototxt cannot tell.
+    """
+    spec = solver if isinstance(solver, SolverSpec) else load_solver(solver)
+    message = spec.message
+    log = log or TrainingLog()
+    if snapshot is not None and weights:
+        raise InputError("a snapshot has its own weights; give --snapshot or --weights, not both")
+    seed = _seed(message, seed, snapshot, log)
+    train_spec = spec.load_train_net()
+    steps = int(message.max_iter if max_iter is None else max_iter)
+    schedule = _schedule(message, steps)
+
+    net = Net(train_spec, shapes=shapes, device=device, seed=seed)
+    torch.manual_seed(seed)
+    for path in weights:
+        report = net.load(path, allow_missing=True)
+        log.line(f"Finetuning from {report}")
+    optimizer = _optimizer(message, net, caffe, schedule.iter_size)
+    opened = list(feeds) if feeds is not None else _open(train_spec, seed, data_root, workers, cache_bytes)
+    tests = [] if feeds is not None else _tests(spec, net, seed, data_root, workers, cache_bytes, device)
+
+    prefix = _prefix(message, spec, out)
+    built = Solver(
+        net,
+        opened,
+        optimizer,
+        LearningRate.from_message(message, steps),
+        schedule,
+        overwritten=_overwritten(train_spec, net) if caffe == "2015" else (),
+        tests=tests,
+        loss_weights=_loss_weights(train_spec),
+        device=device,
+        log=log,
+        save=lambda s: save_snapshot(s, prefix, seed=seed),
+        name=train_spec.name,
+    )
+    if snapshot is not None:
+        restore_snapshot(built, snapshot)
+    return built
+
+
+def _seed(message: Any, given: int | None, snapshot: Path | None, log: TrainingLog) -> int:
+    if given is not None:
+        if given < 0:
+            raise InputError(f"a seed is not negative: {given}")
+        return given
+    if snapshot is not None and feed_state_path(snapshot).is_file():
+        return int(read_feed_state(feed_state_path(snapshot)).get("seed", 0))
+    if message.has("random_seed") and message.random_seed >= 0:
+        return int(message.random_seed)
+    seed = secrets.randbelow(1 << 31)
+    log.line(f"No random_seed in {message.where.source}; drew {seed} (repeat this run with --seed {seed})")
+    return seed
+
+
+def _schedule(message: Any, max_iter: int) -> Schedule:
+    if max_iter < 0 or message.iter_size < 1 or message.average_loss < 1:
+        raise InputError(
+            f"{message.where}: max_iter {max_iter}, iter_size {message.iter_size}, average_loss {message.average_loss}: "
+            f"the first must not be negative, the others at least 1"
+        )
+    if message.test_iter and not message.test_interval:
+        raise InputError(f"{message.where}: test_iter without test_interval")
+    if message.snapshot_diff:
+        raise UnsupportedError(f"{message.where}: snapshot_diff is not written")
+    return Schedule(
+        max_iter=max_iter,
+        iter_size=int(message.iter_size),
+        display=int(message.display or 0),
+        average_loss=int(message.average_loss),
+        snapshot=int(message.snapshot or 0),
+        snapshot_after_train=bool(message.snapshot_after_train),
+        test_interval=int(message.test_interval or 0),
+        test_initialization=bool(message.test_initialization),
+        test_compute_loss=bool(message.test_compute_loss),
+    )
+
+
+def _optimizer(message: Any, net: Net, caffe: str, iter_size: int) -> CaffeSGD:
+    kind = str(message.type)
+    if kind not in OPTIMIZERS:
+        raise UnsupportedError(f"{message.where}: solver type '{kind}' is not available; {', '.join(OPTIMIZERS)} are")
+    extra = {"delta": float(message.delta)} if kind == "AdaGrad" else {}
+    return OPTIMIZERS[kind](
+        entries_by_multiplier(net.param_entries),
+        float(message.base_lr or 0),
+        float(message.momentum or 0),
+        float(message.weight_decay or 0),
+        caffe=caffe,
+        iter_size=iter_size,
+        regularization=str(message.regularization_type),
+        clip_gradients=float(message.clip_gradients),
+        **extra,
+    )
+
+
+def _open(spec: NetSpec, seed: int, root: Path | None, workers: int, cache_bytes: int) -> list[Feed]:
+    return open_feeds(spec, seed, root=root, workers=workers, cache_bytes=cache_bytes)
+
+
+def _tests(
+    spec: SolverSpec, net: Net, seed: int, root: Path | None, workers: int, cache_bytes: int, device: str | torch.device
+) -> list[TestNet]:
+    counts = [int(n) for n in spec.message.test_iter]
+    if not counts:
+        return []
+    nets = spec.load_test_nets()
+    if len(nets) != len(counts):
+        raise InputError(f"{spec.source}: {len(counts)} test_iter for {len(nets)} test nets")
+    tests = []
+    for test_spec, count in zip(nets, counts, strict=True):
+        test_net = Net(test_spec, device=device)
+        _share(net, test_net)
+        tests.append(TestNet(test_net, _open(test_spec, seed, root, workers, cache_bytes), count))
+    return tests
+
+
+def _share(trained: Net, test: Net) -> None:
+    """Let the test net look at the trained parameters, layer by layer, as Caffe's ShareTrainedLayersWith."""
+    own = trained.params
+    for name, params in test.params.items():
+        for mine, theirs in zip(params, own.get(name, ()), strict=False):
+            if mine.shape != theirs.shape:
+                raise InputError(
+                    f"layer '{name}' has shape {tuple(mine.shape)} in the test net, {tuple(theirs.shape)} in training"
+                )
+            mine.data = theirs.data
+
+
+def _overwritten(spec: NetSpec, net: Net) -> list[torch.nn.Parameter]:
+    names = {layer.name for layer in spec.layers if layer.type in OVERWRITING_TYPES}
+    return [parameter for name, parameters in net.params.items() if name in names for parameter in parameters]
+
+
+def _loss_weights(spec: NetSpec) -> dict[str, float]:
+    weights: dict[str, float] = {}
+    for layer in spec.layers:
+        given = layer.loss_weights or ((1.0,) if layer.type.endswith("Loss") else ())
+        weights.update({top: weight for top, weight in zip(layer.tops, given, strict=False) if weight})
+    return weights
+
+
+def _prefix(message: Any, spec: SolverSpec, out: Path | None) -> Path:
+    name = str(message.snapshot_prefix or "") or Path(spec.source).stem.strip("<>")
+    return (out or Path()) / name

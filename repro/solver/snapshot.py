@@ -1,0 +1,129 @@
+"""Snapshots: weights and solver state as Caffe writes them, and beside them what a bit-for-bit resume needs besides.
+
+`P_iter_N.caffemodel`, `P_iter_N.feedstate.json` and `P_iter_N.solverstate` are written in this order, each whole or
+not at all: where the solver state is there, the rest is.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from repro.caffe import read_solverstate, write_solverstate
+from repro.errors import FormatError, TrainingError
+from repro.files import write_atomic
+from repro.solver.solver import Solver
+
+FEED_STATE_VERSION = 1
+
+
+def save_snapshot(solver: Solver, prefix: Path, *, seed: int, version: str = "V1") -> Path:
+    """Write the three files of a snapshot; returns the solver state's path. ``version``: the blobs' form."""
+    stem = prefix.parent / f"{prefix.name}_iter_{solver.iteration}"
+    model, state = Path(f"{stem}.caffemodel"), Path(f"{stem}.solverstate")
+    try:
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        solver.net.save(model)
+        write_atomic(feed_state_path(state), json.dumps(_feed_state(solver, seed)))
+        write_solverstate(
+            state,
+            iteration=solver.iteration,
+            # the bare name, as the file lies beside this one: a folder of snapshots can be moved
+            learned_net=model.name,
+            history=(h.detach().cpu().contiguous().numpy() for h in solver.optimizer.history()),
+            current_step=solver.rate.current_step,
+            version=version,
+        )
+    except OSError as error:
+        raise TrainingError(f"{stem}: the snapshot cannot be written ({error.strerror})") from error
+    solver.log.line(f"Snapshotting to {model}")
+    solver.log.record("snapshot", {"iteration": solver.iteration, "path": str(state)})
+    return state
+
+
+def restore_snapshot(solver: Solver, path: Path) -> None:
+    """Go on from a .solverstate of ours or of Caffe.
+
+    With the feed state beside it, every later bit equals that of a run that never stopped; without (a snapshot of
+    Caffe's) the data start from the beginning, which is said in the log. The weights are looked for under the name in
+    the state: from the current folder, then beside the state.
+    """
+    state = read_solverstate(path)
+    model = Path(state.learned_net)
+    found = next((p for p in (model, path.parent / model.name) if state.learned_net and p.is_file()), None)
+    if found is None:
+        raise TrainingError(f"{path}: its weights '{state.learned_net}' are neither there nor in {path.parent}")
+    solver.net.load(found)
+    solver.optimizer.load_history([torch.from_numpy(np.array(blob.array, np.float32)) for blob in state.history])
+    solver.iteration = state.iter
+    solver.rate.current_step = state.current_step
+    solver.log.line(f"Restoring previous solver status from {path}")
+    side = feed_state_path(path)
+    if side.is_file():
+        _load_feed_state(solver, side)
+    else:
+        solver.log.line(f"No {side.name}: the data start from the beginning, not where the snapshot was taken")
+
+
+def feed_state_path(state: Path) -> Path:
+    return state.with_suffix(".feedstate.json")
+
+
+def read_feed_state(path: Path) -> dict[str, Any]:
+    """The feed state's JSON; FormatError if it is not one."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise FormatError(f"{path}: not a feed state ({error})") from error
+    if not isinstance(values, dict) or values.get("version") != FEED_STATE_VERSION:
+        raise FormatError(f"{path}: not a feed state of version {FEED_STATE_VERSION}")
+    return values
+
+
+def _feed_state(solver: Solver, seed: int) -> dict[str, Any]:
+    generators = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_initialized():
+        generators["cuda"] = torch.cuda.get_rng_state()
+    return {
+        "version": FEED_STATE_VERSION,
+        "iteration": solver.iteration,
+        "seed": seed,
+        "losses": solver.smoothed.losses,
+        "feeds": [feed.state() for feed in solver.feeds],
+        "test_feeds": [[feed.state() for feed in test.feeds] for test in solver.tests],
+        "torch_rng": {k: base64.b64encode(v.numpy().tobytes()).decode() for k, v in generators.items()},
+    }
+
+
+def _load_feed_state(solver: Solver, path: Path) -> None:
+    values = read_feed_state(path)
+    if values.get("iteration") != solver.iteration:
+        raise TrainingError(f"{path}: taken at iteration {values.get('iteration')}, its solver state at {solver.iteration}")
+    try:
+        _load_states(path, solver.feeds, values["feeds"])
+        for test, states in zip(solver.tests, values["test_feeds"], strict=False):
+            _load_states(path, test.feeds, states)
+        solver.smoothed.losses = [float(v) for v in values["losses"]]
+        rng = values["torch_rng"]
+        torch.set_rng_state(_bytes(rng["cpu"]))
+        if "cuda" in rng and torch.cuda.is_available():
+            torch.cuda.set_rng_state(_bytes(rng["cuda"]))
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise FormatError(f"{path}: not the feed state of this net ({error!r})") from error
+
+
+def _load_states(path: Path, feeds: Sequence[Any], states: Sequence[dict[str, Any]]) -> None:
+    if len(states) != len(feeds):
+        raise TrainingError(f"{path}: states of {len(states)} data layers, this net has {len(feeds)}")
+    for feed, state in zip(feeds, states, strict=True):
+        feed.load_state(state)
+
+
+def _bytes(text: str) -> torch.Tensor:
+    return torch.from_numpy(np.frombuffer(base64.b64decode(text), np.uint8).copy())
