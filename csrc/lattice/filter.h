@@ -1,0 +1,76 @@
+// The three steps of a lattice filter, each for one row of W channels: splat a vertex, blur a vertex, slice a point.
+//
+// Rows are W channels wide and lie one after another; row 0 of a lattice buffer is all zero and stands for a vertex
+// that does not exist, so vertex v is row v + 1. No step reads what another row of the same step writes.
+#pragma once
+
+#include "common.h"
+
+namespace repro::lattice {
+
+// Points sum into a vertex in double: the sum of a few thousand products of two floats is then exact to far below a
+// float's last bit, so the float result does not depend on the order of the points.
+template <typename T, int W>
+struct Splat {
+  const T* values;  // points × stride
+  index_t stride;
+  const T* scale;  // per point, or null
+  const int32_t* row_start;
+  const int32_t* row_point;
+  const T* row_weight;
+  T* lattice;
+
+  REPRO_HD void operator()(index_t vertex) const {
+    double sum[W] = {};
+    for (int32_t e = row_start[vertex]; e < row_start[vertex + 1]; ++e) {
+      const index_t point = row_point[e];
+      const double weight = row_weight[e];
+      const T factor = scale ? scale[point] : T(1);
+      const T* value = values + point * stride;
+      for (int c = 0; c < W; ++c) sum[c] += weight * static_cast<double>(factor * value[c]);
+    }
+    T* row = lattice + (vertex + 1) * W;
+    for (int c = 0; c < W; ++c) row[c] = static_cast<T>(sum[c]);
+  }
+};
+
+template <typename T, int W>
+struct Blur {
+  const T* from;
+  const int32_t* neighbours;  // vertices × 2, of this axis
+  T* to;
+
+  REPRO_HD void operator()(index_t vertex) const {
+    const T* self = from + (vertex + 1) * W;
+    const T* one = from + (static_cast<index_t>(neighbours[2 * vertex]) + 1) * W;
+    const T* two = from + (static_cast<index_t>(neighbours[2 * vertex + 1]) + 1) * W;
+    T* row = to + (vertex + 1) * W;
+    for (int c = 0; c < W; ++c) row[c] = self[c] + T(0.5) * (one[c] + two[c]);
+  }
+};
+
+template <typename T, int W>
+struct Slice {
+  const T* lattice;
+  const int32_t* offsets;  // points × remainders
+  const T* weights;
+  int remainders;
+  T alpha;         // 1 / (1 + 2^-d), so that a blur of all ones over a full lattice returns ones
+  const T* scale;  // per point, or null
+  T* out;          // points × stride
+  index_t stride;
+
+  REPRO_HD void operator()(index_t point) const {
+    T sum[W] = {};
+    for (int r = 0; r < remainders; ++r) {
+      const T weight = weights[point * remainders + r] * alpha;
+      const T* row = lattice + (static_cast<index_t>(offsets[point * remainders + r]) + 1) * W;
+      for (int c = 0; c < W; ++c) sum[c] += weight * row[c];
+    }
+    const T factor = scale ? scale[point] : T(1);
+    T* value = out + point * stride;
+    for (int c = 0; c < W; ++c) value[c] = sum[c] * factor;
+  }
+};
+
+}  // namespace repro::lattice

@@ -1,0 +1,84 @@
+// One mean-field step for one point: energies, messages and compatibilities in, label probabilities out.
+//
+// Krähenbühl and Koltun 2011, algorithm 1, in the order of operations of their code (densecrf.cpp, stepInference):
+// z = -unary, then each kernel's compatibility-transformed message in turn, then a softmax with the maximum subtracted.
+#pragma once
+
+#include <limits>
+
+#include "meanfield/exp.h"
+
+namespace repro::meanfield {
+
+constexpr int kLanes = 8;  // rows are padded to a multiple of it
+constexpr int kMaxKernels = 8;
+
+enum class Compatibility { kPotts, kDiagonal, kMatrix };
+
+template <typename T>
+struct Kernel {
+  const T* message;  // points × channels
+  const T* compatibility;
+  Compatibility kind;
+};
+
+template <typename T>
+struct Step {
+  const T* unary;  // points × channels, an energy
+  Kernel<T> kernels[kMaxKernels];
+  int count;
+  int labels, channels;
+  T* out;  // points × channels; zero beyond the labels
+
+  REPRO_HD void operator()(index_t point) const {
+    const T* u = unary + point * channels;
+    T* z = out + point * channels;
+    T best[kLanes];
+    for (int i = 0; i < kLanes; ++i) best[i] = -std::numeric_limits<T>::infinity();
+    for (int block = 0; block < channels; block += kLanes) {
+      T sum[kLanes];
+      for (int i = 0; i < kLanes; ++i) sum[i] = -u[block + i];
+      for (int k = 0; k < count; ++k) add(kernels[k], point, block, sum);
+      for (int i = 0; i < kLanes; ++i) {
+        sum[i] = block + i < labels ? sum[i] : -std::numeric_limits<T>::infinity();
+        best[i] = best[i] < sum[i] ? sum[i] : best[i];
+        z[block + i] = sum[i];
+      }
+    }
+    T highest = best[0];
+    for (int i = 1; i < kLanes; ++i) highest = highest < best[i] ? best[i] : highest;
+
+    // Lane by lane, then the lanes in one fixed order: the same bits for every vector width.
+    T total[kLanes] = {};
+    for (int block = 0; block < channels; block += kLanes) {
+      for (int i = 0; i < kLanes; ++i) {
+        z[block + i] = exp_nonpositive(z[block + i] - highest);
+        total[i] += z[block + i];
+      }
+    }
+    for (int half = kLanes / 2; half > 0; half /= 2) {
+      for (int i = 0; i < half; ++i) total[i] += total[i + half];
+    }
+    for (int c = 0; c < channels; ++c) z[c] /= total[0];
+  }
+
+ private:
+  REPRO_HD void add(const Kernel<T>& kernel, index_t point, int block, T* sum) const {
+    const T* message = kernel.message + point * channels;
+    if (kernel.kind == Compatibility::kPotts) {
+      const T weight = kernel.compatibility[0];
+      for (int i = 0; i < kLanes; ++i) sum[i] += weight * message[block + i];
+    } else if (kernel.kind == Compatibility::kDiagonal) {
+      for (int i = 0; i < kLanes; ++i) sum[i] -= kernel.compatibility[block + i] * message[block + i];
+    } else {
+      T product[kLanes] = {};
+      for (int label = 0; label < labels; ++label) {
+        const T* row = kernel.compatibility + static_cast<index_t>(label) * channels + block;
+        for (int i = 0; i < kLanes; ++i) product[i] += row[i] * message[label];
+      }
+      for (int i = 0; i < kLanes; ++i) sum[i] -= product[i];
+    }
+  }
+};
+
+}  // namespace repro::meanfield

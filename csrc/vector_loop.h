@@ -1,0 +1,45 @@
+// The launcher `for_each` of common.h for loops that gain from vectors wider than the build's baseline.
+//
+// One binary must start on every x86-64, so the loop is compiled once more for AVX2 and the choice made when it runs.
+// Functors handled this way must keep their sums per lane: then the bits are the same either way (contraction into
+// fused multiply-adds is off).
+#pragma once
+
+#include "common.h"
+
+namespace repro {
+
+template <typename F>
+void loop_baseline(const F& f, index_t begin, index_t end) {
+  for (index_t i = begin; i < end; ++i) f(i);
+}
+
+#if defined(__x86_64__) && defined(__GNUC__)
+
+template <typename F>
+__attribute__((target("avx2"))) void loop_avx2(const F& f, index_t begin, index_t end) {
+  for (index_t i = begin; i < end; ++i) f(i);
+}
+
+template <typename F>
+void vector_loop(const F& f, index_t begin, index_t end) {
+  static const bool wide = __builtin_cpu_supports("avx2");
+  wide ? loop_avx2(f, begin, end) : loop_baseline(f, begin, end);
+}
+
+#else
+
+template <typename F>
+void vector_loop(const F& f, index_t begin, index_t end) {
+  loop_baseline(f, begin, end);
+}
+
+#endif
+
+// As for_each: calls f(i) for i in [0, n), over torch's threads.
+template <typename F>
+void for_each_vector(index_t n, index_t cost, const F& f) {
+  for_each_range(n, cost, [&f](index_t begin, index_t end) { vector_loop(f, begin, end); });
+}
+
+}  // namespace repro

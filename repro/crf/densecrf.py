@@ -1,0 +1,155 @@
+"""DenseCRF: fully connected CRF inference by mean field, with the permutohedral lattice doing the filtering."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from repro.crf.inference import Inference, NormalizedKernel
+from repro.crf.inputs import read_image, read_unary
+from repro.crf.kernels import NORMALIZATIONS, Compat, Kernel
+from repro.errors import InputError
+from repro.ops.meanfield import MAX_KERNELS
+
+
+@dataclass(frozen=True)
+class MeanFieldStep:
+    """The state after `iteration` updates (0: of the unary alone)."""
+
+    iteration: int
+    rows: tuple[Tensor, ...]
+    inferences: tuple[Inference, ...]
+    single: bool
+
+    @property
+    def q(self) -> Tensor:
+        """The probabilities, shaped as the unary."""
+        planes = [i.planes(rows) for i, rows in zip(self.inferences, self.rows, strict=True)]
+        return planes[0] if self.single else torch.stack(planes)
+
+    def kl(self) -> Tensor:
+        """KL divergence up to a constant, float64: B numbers, or one for an unbatched unary; costs one filtering."""
+        values = torch.stack([i.kl(rows) for i, rows in zip(self.inferences, self.rows, strict=True)])
+        return values[0] if self.single else values
+
+
+class DenseCRF(nn.Module):
+    """Fully connected CRF with Gaussian pairwise kernels, solved by mean field.
+
+    kernels: Gaussian, Bilateral and FeatureKernel (repro.crf), at most 8; normalization: "symmetric", "none", "before"
+    or "after", for kernels that name none of their own; iterations: the number of updates, >= 0. `learn=True` makes the
+    compatibilities trainable; they are parameters either way, in the order of the kernels.
+
+    Source: Krähenbühl and Koltun 2011; numerics and defaults as in their code, as shipped in pydensecrf.
+    """
+
+    def __init__(
+        self,
+        kernels: Sequence[Kernel],
+        normalization: str = "symmetric",
+        iterations: int = 10,
+        *,
+        learn: bool = False,
+    ) -> None:
+        super().__init__()
+        if normalization not in NORMALIZATIONS:
+            raise InputError(f"normalization {normalization!r}: expected one of {', '.join(NORMALIZATIONS)}")
+        _check_iterations(iterations)
+        self.kernels = tuple(kernels)
+        if len(self.kernels) > MAX_KERNELS:
+            raise InputError(f"{len(self.kernels)} kernels; at most {MAX_KERNELS} are supported")
+        self.normalization = normalization
+        self.iterations = iterations
+        self.compatibilities = nn.ParameterList(
+            nn.Parameter(_read_compat(kernel.compat), requires_grad=learn) for kernel in self.kernels
+        )
+
+    def extra_repr(self) -> str:
+        """The settings, for print(crf)."""
+        return f"normalization={self.normalization!r}, iterations={self.iterations}, kernels={list(self.kernels)}"
+
+    def forward(
+        self, unary: Tensor | np.ndarray, image: Tensor | np.ndarray | None = None, *, layout: str = "auto"
+    ) -> Tensor:
+        """Label probabilities Q after all iterations, shaped as the unary: C×H×W or B×C×H×W.
+
+        unary: energies (-log p), float32 or float64, C×H×W or B×C×H×W; +inf forbids a label, every pixel keeping one.
+        image: H×W×K or K×H×W, with or without the batch, values as they stand (uint8 0..255); needed by Bilateral only.
+        layout: "hwc" or "chw", where the shape leaves it open. The batch's images do not influence each other.
+        Gradients flow to the unary and the compatibilities. InputError for everything that has no finite answer.
+        """
+        planes, single = read_unary(unary)
+        images = self._images(planes, image, layout)
+        done = []
+        # One image after the other: its lattice and rows fit the cache better, and memory does not grow with the batch.
+        for index in range(len(planes)):
+            inference = self._prepare(planes, images, index)
+            q = inference.start()
+            for _ in range(self.iterations):
+                q = inference.step(q)
+            done.append(inference.planes(q))
+        return done[0] if single else torch.stack(done)
+
+    def map(
+        self, unary: Tensor | np.ndarray, image: Tensor | np.ndarray | None = None, *, layout: str = "auto"
+    ) -> Tensor:
+        """The most probable labels: H×W or B×H×W, uint8 (int64 above 256 labels); the smallest index wins a tie."""
+        with torch.no_grad():
+            q = self(unary, image, layout=layout)
+        labels = q.argmax(dim=-3)
+        return labels.to(torch.uint8) if q.shape[-3] <= 256 else labels
+
+    def steps(
+        self, unary: Tensor | np.ndarray, image: Tensor | np.ndarray | None = None, *, layout: str = "auto"
+    ) -> Iterator[MeanFieldStep]:
+        """Yield the state before the first update and after each: `iterations` + 1 MeanFieldSteps. As forward else."""
+        planes, single = read_unary(unary)
+        images = self._images(planes, image, layout)
+        inferences = tuple(self._prepare(planes, images, index) for index in range(len(planes)))
+        rows = tuple(inference.start() for inference in inferences)
+        yield MeanFieldStep(0, rows, inferences, single)
+        for iteration in range(1, self.iterations + 1):
+            rows = tuple(inference.step(q) for inference, q in zip(inferences, rows, strict=True))
+            yield MeanFieldStep(iteration, rows, inferences, single)
+
+    def _images(self, planes: Tensor, image: Tensor | np.ndarray | None, layout: str) -> Tensor | None:
+        batch, labels, height, width = planes.shape
+        for kernel, compat in zip(self.kernels, self.compatibilities, strict=True):
+            if compat.dim() and compat.shape[0] != labels:
+                name = type(kernel).__name__
+                raise InputError(f"{name} compat is for {compat.shape[0]} labels, the unary has {labels}")
+        return read_image(image, batch, height, width, layout)
+
+    def _prepare(self, planes: Tensor, images: Tensor | None, index: int) -> Inference:
+        unary = planes[index]
+        height, width = unary.shape[1:]
+        image = None if images is None else images[index]
+        applied, compatibilities = [], []
+        for kernel, compat in zip(self.kernels, self.compatibilities, strict=True):
+            features = kernel.features(image, index, height, width, unary.dtype)
+            applied.append(NormalizedKernel.build(features, kernel.normalization or self.normalization))
+            c = compat.to(unary.dtype)
+            compatibilities.append((c + c.T) / 2 if c.dim() == 2 else c)
+        return Inference(unary, applied, compatibilities)
+
+
+def _check_iterations(iterations: int) -> None:
+    if not isinstance(iterations, int) or isinstance(iterations, bool) or iterations < 0:
+        raise InputError(f"iterations {iterations!r}: expected a whole number >= 0")
+
+
+def _read_compat(compat: Compat) -> Tensor:
+    try:
+        tensor = torch.as_tensor(compat).detach().clone()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"compat: expected a number, a vector or a matrix, got {compat!r}") from error
+    tensor = tensor.to(torch.float64 if tensor.dtype == torch.float64 and isinstance(compat, Tensor) else torch.float32)
+    if tensor.dim() > 2 or tensor.numel() == 0 or (tensor.dim() == 2 and tensor.shape[0] != tensor.shape[1]):
+        raise InputError(f"compat: expected a number, a vector or a square matrix, got shape {tuple(tensor.shape)}")
+    if not bool(torch.isfinite(tensor).all()):
+        raise InputError(f"compat: NaN or infinity in {compat!r}")
+    return tensor

@@ -1,0 +1,139 @@
+"""The pairwise kernels of a dense CRF: which features two pixels are compared by, and what their agreement costs.
+
+A kernel is exp(-|f_i - f_j|^2 / 2) over features in units of their standard deviations. `compat` is the label
+compatibility: a number w (Potts: agreeing neighbours gain w), one number per label, or a labels×labels matrix; vectors
+and matrices are used as energies as they stand (so Potts w equals -w·I), matrices are symmetrised.
+Source: Krähenbühl and Koltun 2011, section 3; feature order as in the 2-D methods of densecrf.cpp.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repro.errors import InputError
+
+Compat: TypeAlias = float | Sequence[float] | np.ndarray | Tensor
+NORMALIZATIONS = ("symmetric", "none", "before", "after")
+
+
+class Kernel(Protocol):
+    """What DenseCRF needs of a kernel."""
+
+    @property
+    def compat(self) -> Compat:
+        """The label compatibility."""
+
+    @property
+    def normalization(self) -> str | None:
+        """One of NORMALIZATIONS, or None for the model's."""
+
+    def features(self, image: Tensor | None, index: int, height: int, width: int, dtype: torch.dtype) -> Tensor:
+        """N×d features of image `index` of the batch, N = height·width in row-major order; `image` is H×W×channels."""
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Compares positions: features (x/sx, y/sy). sxy in pixels: one number, or (sx, sy)."""
+
+    sxy: float | Sequence[float]
+    compat: Compat
+    normalization: str | None = None
+
+    def __post_init__(self) -> None:
+        _deviations("Gaussian sxy", self.sxy, 2)
+        _check_normalization(self.normalization)
+
+    def features(self, image: Tensor | None, index: int, height: int, width: int, dtype: torch.dtype) -> Tensor:
+        """N×2 features; the image is not looked at."""
+        return _positions(height, width, dtype) / torch.tensor(_deviations("sxy", self.sxy, 2), dtype=dtype)
+
+
+@dataclass(frozen=True)
+class Bilateral:
+    """Compares positions and colours: features (x/sx, y/sy, r/sr, g/sg, b/sb).
+
+    sxy in pixels: one number, or (sx, sy). srgb in grey levels: one number, or one per channel of the image, which may
+    have any number of channels from 1 to 6.
+    """
+
+    sxy: float | Sequence[float]
+    srgb: float | Sequence[float]
+    compat: Compat
+    normalization: str | None = None
+
+    def __post_init__(self) -> None:
+        _deviations("Bilateral sxy", self.sxy, 2)
+        _deviations("Bilateral srgb", self.srgb, None)
+        _check_normalization(self.normalization)
+
+    def features(self, image: Tensor | None, index: int, height: int, width: int, dtype: torch.dtype) -> Tensor:
+        """N×(2 + channels) features."""
+        if image is None:
+            raise InputError("a Bilateral kernel compares colours, but no image was given")
+        channels = image.shape[-1]
+        deviations = _deviations("Bilateral srgb", self.srgb, channels)
+        places = _positions(height, width, dtype) / torch.tensor(_deviations("sxy", self.sxy, 2), dtype=dtype)
+        colours = image.reshape(-1, channels).to(dtype) / torch.tensor(deviations, dtype=dtype)
+        return torch.cat([places, colours], dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureKernel:
+    """Compares any features: N×d (the same for every image) or B×N×d, N = H·W in row-major order, 1 <= d <= 8.
+
+    float32 or float64, already divided by their standard deviations. A volume is a unary with its voxels in H·W.
+    """
+
+    points: Tensor
+    compat: Compat
+    normalization: str | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.points, Tensor) or self.points.dim() not in (2, 3):
+            shape = tuple(self.points.shape) if isinstance(self.points, Tensor) else type(self.points).__name__
+            raise InputError(f"FeatureKernel: expected a tensor N×d or B×N×d, got {shape}")
+        _check_normalization(self.normalization)
+
+    def features(self, image: Tensor | None, index: int, height: int, width: int, dtype: torch.dtype) -> Tensor:
+        """The features of image `index`; the image itself is not looked at."""
+        points = self.points
+        if points.dim() == 3:
+            if index >= points.shape[0]:
+                raise InputError(f"FeatureKernel: features of {points.shape[0]} images for a batch of more")
+            points = points[index]
+        if points.shape[0] != height * width:
+            raise InputError(
+                f"FeatureKernel: {points.shape[0]} points for a unary of {height}×{width} = {height * width}"
+            )
+        return points.to(dtype)
+
+
+def _positions(height: int, width: int, dtype: torch.dtype) -> Tensor:
+    y, x = torch.meshgrid(torch.arange(height, dtype=dtype), torch.arange(width, dtype=dtype), indexing="ij")
+    return torch.stack([x.reshape(-1), y.reshape(-1)], dim=1)
+
+
+def _deviations(name: str, value: float | Sequence[float], count: int | None) -> list[float]:
+    """`count` positive finite numbers from one number or a sequence; any count where it is None."""
+    try:
+        single = isinstance(value, (int, float, np.number))
+        numbers = [float(value)] * (count or 1) if single else [float(v) for v in value]  # type: ignore[arg-type,union-attr]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: expected a number or a sequence of numbers, got {value!r}") from error
+    if count is not None and len(numbers) != count:
+        raise InputError(f"{name}: expected one number or {count}, got {len(numbers)}: {value!r}")
+    if not numbers or not all(math.isfinite(v) and v > 0 for v in numbers):
+        raise InputError(f"{name}: standard deviations must be positive and finite, got {value!r}")
+    return numbers
+
+
+def _check_normalization(name: str | None) -> None:
+    if name is not None and name not in NORMALIZATIONS:
+        raise InputError(f"normalization {name!r}: expected one of {', '.join(NORMALIZATIONS)}")

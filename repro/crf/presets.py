@@ -1,0 +1,38 @@
+"""DenseCRFs with published parameters, each named after where its numbers come from."""
+
+from __future__ import annotations
+
+from repro.crf.densecrf import DenseCRF
+from repro.crf.kernels import Bilateral, Gaussian
+
+
+def deconvnet_release() -> DenseCRF:
+    """What the DeconvNet authors' script runs: unnormalised, 10 iterations.
+
+    inference/generate_EDeconvNet_CRF_results.m:125-141 (HyeonwooNoh/DeconvNet 87dd133): smoothness std 3, weight 3;
+    bilateral std 20 in position and 3 in colour, weight 5; 10 iterations. It goes through meanfield-matlab, whose
+    default is NO_NORMALIZATION (johannesu/meanfield-matlab b907e5b, Densecrf.m:55).
+    """
+    return DenseCRF((Gaussian(3, 3), Bilateral(20, 3, 5)), normalization="none", iterations=10)
+
+
+def pydensecrf_readme() -> DenseCRF:
+    """The example of pydensecrf's README (lucasb-eyer/pydensecrf): (3, 3), (80, 13, 10), symmetric, 5 iterations."""
+    return DenseCRF((Gaussian(3, 3), Bilateral(80, 13, 10)), normalization="symmetric", iterations=5)
+
+
+def deeplab_v1() -> DenseCRF:
+    """DeepLab v1 as released with the vgg128_noup model: bilateral weight 5, position 50, colour 10; 10 iterations.
+
+    The smoothness kernel is fixed at std 3 and weight 3 in the paper's search (Chen et al. 2015, section 4). The
+    normalisation is the CRF library's default; the paper names none.
+    """
+    return DenseCRF((Gaussian(3, 3), Bilateral(50, 10, 5)), normalization="symmetric", iterations=10)
+
+
+def deeplab_v2_resnet() -> DenseCRF:
+    """DeepLab v2, ResNet-101, in the re-run of kazuto1011/deeplab-pytorch (4219467): 77.93 against 77.69 published.
+
+    Smoothness std 1, weight 3; bilateral std 67 in position and 3 in colour, weight 4; symmetric, 10 iterations.
+    """
+    return DenseCRF((Gaussian(1, 3), Bilateral(67, 3, 4)), normalization="symmetric", iterations=10)
