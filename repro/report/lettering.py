@@ -43,7 +43,7 @@ def draw_line(picture: np.ndarray, text: str, left: int, right: int, *, top: int
 
 
 def draw_legend(labels: Sequence[int], names: Sequence[str], width: int) -> np.ndarray:
-    """A strip of colour patches and class names, wrapped to a width: (h, width, 3) uint8; one empty line for no labels."""
+    """Colour patches and class names, wrapped to a width: (h, width, 3) uint8; one empty line for no labels."""
     shown = [(label, _name(label, names)) for label in labels]
     patch = _SIZE
     rows: list[list[tuple[int, int, str]]] = [[]]
