@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -101,8 +102,31 @@ def test_thin_fcn8s_agrees(shared: Path) -> None:
     assert relative(upscore[:, :, ::4, ::4], stored["upscore_every4"]) < BOUND
     assert relative(upscore[:, :, [0, 1, 498, 499]], stored["upscore_corner_rows"]) < BOUND
     assert (upscore.argmax(1) != stored["upscore_argmax"]).sum() <= 5
+    check_statistics(blobs, json.loads((shared / "golden/caffe/thin_fcn8s.stats.json").read_text()))
     offsets = {layer.spec.tops[0]: tuple(layer.offsets) for layer in net.caffe_layers if layer.spec.type == "Crop"}
     assert offsets == {"score-pool4c": (5, 5), "score-pool3c": (9, 9), "upscore": (31, 31)}
+
+
+def check_statistics(blobs: Mapping[str, torch.Tensor], stored: dict[str, dict[str, float]]) -> float:
+    """Mean, spread and extremes of every layer's top, in-place states apart, within BOUND of the largest value."""
+    own = [entry for key, entry in stored.items() if "_split_" not in key]
+    assert len(own) == len(blobs)
+    worst = 0.0
+    for (key, blob), entry in zip(blobs.items(), own, strict=True):
+        assert key.endswith(f"__{entry['blob']}")
+        assert blob.numel() == entry["count"]
+        values = blob.double()
+        scale = max(abs(entry["min"]), abs(entry["max"]))
+        for name, found in (
+            ("mean", values.mean()),
+            ("std", values.std(unbiased=False)),
+            ("min", values.min()),
+            ("max", values.max()),
+        ):
+            error = abs(float(found) - entry[name]) / scale
+            assert error < BOUND, f"{key}: {name} {float(found)} against {entry[name]}"
+            worst = max(worst, error)
+    return worst
 
 
 @pytest.mark.slow
@@ -123,8 +147,11 @@ def test_full_deconvnet_agrees(shared: Path) -> None:
         flipped += int((blobs[f"pool{k}_mask"].numpy() != mask).sum())
         forced[f"pool{k}_mask"] = torch.from_numpy(mask.astype(np.float32))
     free = relative(blobs["seg-score"], stored["seg-score"])
-    # the statistics of every blob, before and after in-place layers
+    worst = check_statistics(blobs, json.loads((folder / "full_deconvnet.stats.json").read_text()))
     error = relative(net(data=data, override=forced)["seg-score"], stored["seg-score"])
-    print(f"\nfull DeconvNet: {flipped} of 1530368 switches differ; seg-score {free:.2e}, switches forced {error:.2e}")
+    print(
+        f"\nfull DeconvNet: {flipped} of 1530368 switches differ; seg-score {free:.2e}, switches forced {error:.2e}; "
+        f"statistics of all blobs {worst:.1e}"
+    )
     assert flipped <= 20
     assert error < BOUND
