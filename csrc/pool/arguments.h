@@ -14,6 +14,8 @@ using Sizes = std::vector<int64_t>;
 
 constexpr index_t kLargestUint8Window = 255;
 constexpr index_t kLargestWindow = std::numeric_limits<int16_t>::max();
+// What a search for the first bad element starts from; a double holds it exactly.
+constexpr index_t kNothingFound = index_t{1} << 62;
 constexpr index_t kLargestParameter = std::numeric_limits<int32_t>::max();
 
 inline Window window_of(const char* op, const Sizes& kernel, const Sizes& stride, const Sizes& pad) {
@@ -120,11 +122,17 @@ T* write(const Tensor& t) {
   return static_cast<T*>(t.mutable_data_ptr());
 }
 
-// "(n, c, h, w)" of a flat index in scan order.
-inline std::string position_text(index_t flat, const Tensor& t) {
+inline Tensor on_host(const Tensor& t) {
+  return torch::stable::to(t, torch::stable::Device(torch::headeronly::DeviceType::CPU));
+}
+
+// "5 at (n, c, h, w)": the element of a tensor in this view whose scan-order index is `flat`.
+template <typename T>
+std::string element_text(const Tensor& t, const View& view, index_t flat) {
+  const index_t w = flat % view.w, h = flat / view.w % view.h, c = flat / (view.w * view.h) % view.c;
+  const index_t n = flat / (view.w * view.h * view.c);
   std::ostringstream text;
-  const index_t w = t.size(3), h = t.size(2), c = t.size(1);
-  text << '(' << flat / (c * h * w) << ", " << flat / (h * w) % c << ", " << flat / w % h << ", " << flat % w << ')';
+  text << +read<T>(on_host(t))[view.at(n, c, h, w)] << " at (" << n << ", " << c << ", " << h << ", " << w << ')';
   return text.str();
 }
 

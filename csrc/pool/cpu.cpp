@@ -9,13 +9,12 @@ struct Cpu {
 
   class Found {
    public:
-    static constexpr index_t kNone = std::numeric_limits<index_t>::max();
     explicit Found(const Tensor&) {}
     index_t* pointer() { return &value_; }
     index_t value() const { return value_; }
 
    private:
-    index_t value_ = kNone;
+    index_t value_ = kNothingFound;
   };
 
   // Rows of the view in memory order, so that neighbours in the inner loop are neighbours in memory.

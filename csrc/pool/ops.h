@@ -93,12 +93,9 @@ void refuse_bad_switches(const char* op, const Tensor& switches, const View& pla
   if (all_inside && Launch::template all_below<S>(read<S>(switches), switches.numel(), win.kh * win.kw)) return;
   typename Launch::Found bad(switches);
   Launch::run(CheckSwitches<S>{read<S>(switches), bad.pointer(), plane, pooled, win}, pooled, switches);
-  const index_t first = bad.value();
-  if (first == Launch::Found::kNone) return;
-  const index_t n = first / (pooled.c * pooled.h * pooled.w), c = first / (pooled.h * pooled.w) % pooled.c;
-  const index_t at = pooled.at(n, c, first / pooled.w % pooled.h, first % pooled.w);
-  check(false, op, ": switch ", static_cast<int>(read<S>(switches)[at]), " at ", position_text(first, switches),
-        " points to nothing inside the ", plane.h, " x ", plane.w, " plane for a ", win.kh, " x ", win.kw,
+  if (bad.value() == kNothingFound) return;
+  check(false, op, ": switch ", element_text<S>(switches, pooled, bad.value()), " points to nothing inside the ",
+        plane.h, " x ", plane.w, " plane for a ", win.kh, " x ", win.kw,
         " window; were the switches made with another kernel, stride, pad or input size?");
 }
 
@@ -190,10 +187,11 @@ Tensor mask_to_switches(const Tensor& mask, const Sizes& input_size, const Sizes
     with_switch(switch_type(win), [&]<typename S>() {
       Launch::run(MaskToSwitches<M, S>{read<M>(m), write<S>(switches), bad.pointer(), plane, pooled, win}, pooled, m);
     });
+    const index_t first = bad.value();
+    if (first == kNothingFound) return;
+    check(false, op, ": index ", element_text<M>(m, pooled, first), " is not inside its ", win.kh, " x ", win.kw,
+          " window of the ", plane.h, " x ", plane.w, " plane; use unpool_mask for a mask of any origin");
   });
-  const index_t first = bad.value();
-  check(first == Launch::Found::kNone, op, ": the index at ", position_text(first, m), " is not inside its ", win.kh,
-        " x ", win.kw, " window of the ", plane.h, " x ", plane.w, " plane; use unpool_mask for a mask of any origin");
   return switches;
 }
 
@@ -211,11 +209,12 @@ Tensor unpool_mask(const Tensor& x, const Tensor& mask, const Sizes& output_size
     with_mask(op, m, [&]<typename M>() {
       Launch::unpool_mask(read<T>(in), read<M>(m), write<T>(y), bad, x.size(0) * x.size(1), x.size(2) * x.size(3),
                           size[2] * size[3], x);
+      const index_t first = bad.value();
+      if (first == kNothingFound) return;
+      check(false, op, ": index ", element_text<M>(m, view_of(m, MemoryFormat::Contiguous), first),
+            " lies outside the ", size[2], " x ", size[3], " plane (0 to ", size[2] * size[3] - 1,
+            ", or -1 for none); was the mask taken from another net?");
     });
-    const index_t first = bad.value();
-    check(first == Launch::Found::kNone, op, ": the index at ", position_text(first, m), " lies outside the ", size[2],
-          " x ", size[3], " plane (0 to ", size[2] * size[3] - 1,
-          ", or -1 for none); was the mask taken from another net?");
     return y;
   });
 }

@@ -121,10 +121,11 @@ struct MaxUnpool {
 
 // Where the switch of one window points. False where that is no position of the window or lies outside the plane.
 struct Position {
-  index_t h, w;
+  index_t h = 0, w = 0;
 
   template <typename S>
-  REPRO_HD bool resolve(S where, index_t i, index_t j, const View& plane, const Window& win) {
+  REPRO_HD bool resolve(S switch_value, index_t i, index_t j, const View& plane, const Window& win) {
+    const index_t where = switch_value;
     if (where < 0 || where >= win.kh * win.kw) return false;
     h = i * win.sh - win.ph + where / win.kw;
     w = j * win.sw - win.pw + where % win.kw;

@@ -46,7 +46,7 @@ def call(op: Any, *arguments: Any) -> Any:
         return op(*arguments)
     except RuntimeError as error:
         message = str(error).splitlines()[0]
-        name = op._qualified_op_name.removeprefix("repro::").split(".")[0]
+        name = op.name().removeprefix("repro::")
         if message.startswith(f"{name}: "):
             raise InputError(message) from None
         raise

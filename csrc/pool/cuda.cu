@@ -1,0 +1,76 @@
+// The pooling functors over the grid. Compiled and linked on every build with nvcc; not yet run on a GPU.
+#include "pool/cuda.h"
+#include "pool/mask.h"
+#include "pool/spread.h"
+
+namespace repro::pool {
+namespace {
+
+template <typename F>
+struct PerElement {
+  F f;
+  View over;
+
+  REPRO_HD void operator()(index_t k) const {
+    if (over.sc == 1 && over.c > 1) {
+      const index_t c = k % over.c, w = k / over.c % over.w, h = k / (over.c * over.w) % over.h;
+      f(k / (over.c * over.w * over.h), c, h, w);
+    } else {
+      const index_t w = k % over.w, h = k / over.w % over.h, c = k / (over.w * over.h) % over.c;
+      f(k / (over.w * over.h * over.c), c, h, w);
+    }
+  }
+};
+
+}  // namespace
+
+template <typename F>
+const char* launch(const F& f, const View& over, void* stream) {
+  return for_each(over.n * over.c * over.h * over.w, stream, PerElement<F>{f, over});
+}
+
+template <typename F>
+const char* launch_flat(const F& f, index_t n, void* stream) {
+  return for_each(n, stream, f);
+}
+
+#define REPRO_PLANES(...) template const char* launch(const __VA_ARGS__&, const View&, void*)
+#define REPRO_FLAT(...) template const char* launch_flat(const __VA_ARGS__&, index_t, void*)
+
+#define REPRO_BY_SWITCH(T, S)        \
+  REPRO_PLANES(MaxPool<T, S>);       \
+  REPRO_PLANES(SwitchScatter<T, S>); \
+  REPRO_PLANES(MaxUnpool<T, S>);     \
+  REPRO_PLANES(SwitchGather<T, S>)
+
+#define REPRO_BY_MASK(M)                    \
+  REPRO_PLANES(MaskToSwitches<M, uint8_t>); \
+  REPRO_PLANES(MaskToSwitches<M, int16_t>); \
+  REPRO_FLAT(ClaimByMask<M>)
+
+#define REPRO_BY_TYPE(T)              \
+  REPRO_BY_SWITCH(T, uint8_t);        \
+  REPRO_BY_SWITCH(T, int16_t);        \
+  REPRO_PLANES(Spread<T, true>);      \
+  REPRO_PLANES(Spread<T, false>);     \
+  REPRO_PLANES(SpreadBackward<T>);    \
+  REPRO_FLAT(TakeFromOwner<T>);       \
+  REPRO_FLAT(MaskGather<T, int32_t>); \
+  REPRO_FLAT(MaskGather<T, int64_t>); \
+  REPRO_FLAT(MaskGather<T, float>);   \
+  REPRO_FLAT(MaskGather<T, double>)
+
+REPRO_BY_TYPE(float);
+REPRO_BY_TYPE(double);
+REPRO_BY_TYPE(float16);
+REPRO_BY_TYPE(bfloat16);
+REPRO_BY_MASK(int32_t);
+REPRO_BY_MASK(int64_t);
+REPRO_BY_MASK(float);
+REPRO_BY_MASK(double);
+REPRO_PLANES(SwitchesToMask<uint8_t, int32_t>);
+REPRO_PLANES(SwitchesToMask<uint8_t, int64_t>);
+REPRO_PLANES(SwitchesToMask<int16_t, int32_t>);
+REPRO_PLANES(SwitchesToMask<int16_t, int64_t>);
+
+}  // namespace repro::pool

@@ -1,0 +1,64 @@
+// The pooling ops on torch's current CUDA stream.
+#include <torch/csrc/inductor/aoti_torch/c/shim.h>
+#include <torch/csrc/stable/accelerator.h>
+
+#include "pool/cuda.h"
+#include "pool/ops.h"
+
+namespace repro::pool {
+namespace {
+
+struct Cuda {
+  // To look would mean to wait for the device; the kernels never read or write outside their tensors all the same.
+  static constexpr bool refuses_bad_switches = false;
+
+  class Found {
+   public:
+    explicit Found(const Tensor& like) : value_(filled(1, static_cast<double>(kNothingFound), like)) {}
+    index_t* pointer() const { return write<index_t>(value_); }
+    index_t value() const { return *read<index_t>(on_host(value_)); }
+
+   private:
+    Tensor value_;
+  };
+
+  template <typename F>
+  static void run(const F& f, const View& over, const Tensor& like) {
+    const torch::stable::accelerator::DeviceGuard guard(like.get_device_index());
+    report(launch(f, over, stream_of(like)));
+  }
+
+  template <typename F>
+  static void run_flat(const F& f, index_t n, const Tensor& like) {
+    const torch::stable::accelerator::DeviceGuard guard(like.get_device_index());
+    report(launch_flat(f, n, stream_of(like)));
+  }
+
+  template <typename T, typename M>
+  static void unpool_mask(const T* x, const M* mask, T* y, Found& bad, index_t planes, index_t pooled, index_t plane,
+                          const Tensor& like) {
+    const Tensor owner = filled(planes * plane, -1, like);
+    run_flat(ClaimByMask<M>{mask, write<index_t>(owner), bad.pointer(), pooled, plane}, planes * pooled, like);
+    run_flat(TakeFromOwner<T>{x, read<index_t>(owner), y}, planes * plane, like);
+  }
+
+ private:
+  static Tensor filled(index_t n, double value, const Tensor& like) {
+    return torch::stable::full({n}, value, ScalarType::Long, std::nullopt, like.device());
+  }
+
+  static void* stream_of(const Tensor& like) {
+    void* stream = nullptr;
+    check(aoti_torch_get_current_cuda_stream(like.get_device_index(), &stream) == 0,
+          "torch has no current CUDA stream for device ", like.get_device_index());
+    return stream;
+  }
+
+  static void report(const char* error) { check(error == nullptr, "CUDA: ", error ? error : ""); }
+};
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(repro, CUDA, m) { register_all<Cuda>(m); }
+
+}  // namespace repro::pool
