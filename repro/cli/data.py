@@ -100,6 +100,7 @@ def _add_stage2(parser: argparse.ArgumentParser) -> None:
         default="edge-boxes",
         help="jitter: boxes scattered round the annotated objects, at no cost",
     )
+    parser.add_argument("--edge-model", metavar="FILE", help="structured-forest model for the edges of edge boxes")
     parser.add_argument(
         "--max-proposals", type=int, default=2000, metavar="N", help="edge boxes per image (default 2000)"
     )
@@ -121,6 +122,10 @@ def _stage1(args: argparse.Namespace) -> None:
 def _stage2(args: argparse.Namespace) -> None:
     options = WindowOptions(args.enlarge, args.square, args.objects, args.min_pixels, args.min_iou, args.repeat)
     proposer = _proposer(args)
+    if args.proposals == "edge-boxes":
+        print(f"proposals: edge boxes on {args.edge_model or 'gradient'} edges, at most {args.max_proposals} per image")
+    else:
+        print(f"proposals: {args.per_object} boxes scattered round each object, seed {args.seed}")
     _each_list(
         args,
         lambda voc, split, name, step: write_stage2(voc, split, Path(args.out), name, options, proposer, step),
@@ -152,9 +157,12 @@ def _proposer(args: argparse.Namespace) -> Proposer:
             return jittered_boxes(objects, args.per_object, args.seed, name)
 
         return jitter
+    from repro.data.edges import StructuredForest
     from repro.data.proposals import edge_boxes
 
+    model = StructuredForest(args.edge_model) if args.edge_model else None
+
     def edges(name: str, image: np.ndarray, objects: list[AnnotatedObject]) -> np.ndarray:
-        return np.asarray(edge_boxes(image, max_boxes=args.max_proposals).boxes)
+        return edge_boxes(image, max_boxes=args.max_proposals, model=model).boxes
 
     return edges

@@ -71,6 +71,13 @@ def test_stage_2_windows_start_from_the_set_itself(
     assert source.read_bytes() == before
 
 
+def test_stage_2_from_edge_boxes(voc: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--voc", str(voc), "--out", str(tmp_path), "--max-proposals", "300", "--val-split", "none"]
+    assert main(["data", "stage2", *arguments]) == 0
+    assert "edge boxes on gradient edges, at most 300" in capsys.readouterr().out
+    assert (tmp_path / "stage_2_train_imgset/train.txt").read_text().count("\n") > 20
+
+
 def test_without_object_masks_the_way_out_is_named(
     voc: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
