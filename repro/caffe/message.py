@@ -6,13 +6,14 @@ Message of its type, so that ``layer.pooling_param.kernel_size`` never needs a t
 
 Values: integers are int, enums their symbolic names (an int where the number has no name), float and double are
 Python floats, and a ``float`` is rounded to float32 when it is stored, because that is all Caffe ever sees of it.
-Repeated numbers that came from a binary file are NumPy arrays, views of the file.
+The numbers of a blob (``data``, ``diff``, …) that came from a binary file are NumPy arrays, views of the file.
 """
 
 from __future__ import annotations
 
 import bisect
 from collections.abc import Iterator
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -179,6 +180,14 @@ class Message:
     def __copy__(self) -> Message:
         twin = Message(self.schema, self.message_type, self._source, self._offset)
         twin.fields = {n: v if isinstance(v, np.ndarray) else list(v) for n, v in self.fields.items()}
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Message:
+        """A copy whose sub-messages are copies too; arrays and the schema are shared."""
+        twin = copy(self)
+        for name, values in twin.fields.items():
+            if self.message_type.fields[name].kind == "message":
+                twin.fields[name] = [deepcopy(value, memo) for value in values]
         return twin
 
 

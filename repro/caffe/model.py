@@ -27,6 +27,7 @@ from repro.errors import FormatError, InputError, UnsupportedError, WeightsError
 
 VERSIONS = ("V1", "V2")
 _RAW_TYPES: dict[str, np.dtype[Any]] = {"DOUBLE": np.dtype("<f8"), "FLOAT": np.dtype("<f4"), "FLOAT16": np.dtype("<f2")}
+_MAX_AXES = 32
 _LEGACY = ("num", "channels", "height", "width")
 _V1_NAMES = "deconvnet"
 
@@ -217,12 +218,14 @@ def _weight_layer(name: str, type_: str, blobs: Sequence[Message], where: str) -
 def _weight_blob(blob: Message, label: str) -> WeightBlob:
     legacy = any(blob.has(field) for field in _LEGACY)
     shape = tuple(getattr(blob, field) for field in _LEGACY) if legacy else tuple(blob.shape.dim)
+    if len(shape) > _MAX_AXES:
+        raise WeightsError(f"{label}: {len(shape)} axes; a Caffe blob has at most {_MAX_AXES}")
     if any(dim < 0 for dim in shape):
         raise WeightsError(f"{label}: the shape {shape} has a negative dimension")
     data, diff = _values(blob, "data", label), _values(blob, "diff", label)
     count = math.prod(shape)
     if data is None:
-        data = np.zeros(0, np.float32)
+        data = np.frombuffer(b"", np.float32)
     if data.size != count:
         raise WeightsError(f"{label}: {data.size} values for the shape {shape}, which needs {count}")
     if diff is not None and diff.size != count:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,7 +127,7 @@ def load_net(
     if phase not in PHASES:
         raise InputError(f"phase is {phase!r}; expected 'TRAIN' or 'TEST'")
     if isinstance(net, Message):
-        parsed, source = copy(net), net.where.source
+        parsed, source = deepcopy(net), net.where.source
     else:
         text, source = _text_of(net)
         parsed = parse_guessing(text, "NetParameter", source, dialect)

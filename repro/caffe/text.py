@@ -5,7 +5,7 @@ Reads what Google's ``TextFormat`` reads: ``name: value``, messages in ``{}`` or
 and octal integers, floats with an ``f``, ``inf`` and ``nan``, enums by name or number. As there, a singular field
 given twice is an error, and so is a field that the schema does not have.
 
-Bounds: MAX_BYTES of text, MAX_DEPTH of nesting.
+Bounds: MAX_BYTES of text, MAX_MESSAGES messages (counted as opening brackets), MAX_DEPTH of nesting.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from repro.caffe.message import Message, Source
 from repro.caffe.schema import Enum, Field, MessageType, Schema, dialects_where, to_float32
 from repro.errors import FormatError, SchemaError
 
-MAX_BYTES = 256 << 20
+MAX_BYTES = 64 << 20
+MAX_MESSAGES = 200_000
 MAX_DEPTH = 100
 
 _TOKEN = re.compile(
@@ -83,6 +84,9 @@ def parse_text(text: str, message: str, schema: Schema, name: str = "<text>") ->
 
     FormatError where it is not protobuf text; SchemaError where a field or value is not in the dialect.
     """
+    opened = text.count("{") + text.count("<")
+    if opened > MAX_MESSAGES:
+        raise FormatError(f"{name}: {opened} messages; at most {MAX_MESSAGES} are read (is this a net?)")
     return _Parser(Source(name, text), schema).parse(message)
 
 
@@ -244,12 +248,12 @@ class _Parser:
             raise self.error(self.found(), f"{what} for {field.name!r}")
         token = self.token
         try:
+            if len(token) > 24:
+                raise ValueError
             if token[:2] in ("0x", "0X"):
                 number = int(token, 16)
             elif len(token) > 1 and token[0] == "0" and token.isdigit():
                 number = int(token, 8)
-            elif len(token) > 20:
-                raise ValueError
             else:
                 number = int(token)
         except ValueError:

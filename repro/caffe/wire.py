@@ -1,8 +1,9 @@
 """The protobuf wire format, into Message and out of it.
 
 Reading is bounded: every length is checked against the message around it, nesting ends at MAX_DEPTH, and a file may
-hold at most MAX_VALUES values, so that a small hostile file cannot fill the memory. Repeated floats and doubles become
-NumPy arrays that view the buffer (little-endian, perhaps unaligned, read-only where the buffer is), packed or not.
+hold at most MAX_VALUES values, so that a small hostile file cannot fill the memory. The numbers of blobs (repeated
+floats and doubles that the schema calls packed) become NumPy arrays that view the buffer (little-endian, perhaps
+unaligned, read-only where the buffer is), whether the file has them packed or not.
 Fields that the schema does not have, or has with another wire type, are skipped and counted, as protobuf does. Strings
 that are not UTF-8 (Caffe never checked) keep their bytes as ``\\xhh`` escapes.
 
@@ -24,7 +25,7 @@ from repro.caffe.schema import Field, MessageType, Schema
 from repro.errors import FormatError, SchemaError
 
 MAX_DEPTH = 100
-MAX_VALUES = 4_000_000
+MAX_VALUES = 500_000
 
 VARINT, FIXED64, LENGTH, GROUP, END_GROUP, FIXED32 = range(6)
 _WIRE_TYPE = {"float": FIXED32, "double": FIXED64, "string": LENGTH, "bytes": LENGTH, "message": LENGTH}
@@ -71,7 +72,10 @@ class Reader:
             raise self.error(at, f"more than {MAX_VALUES} values in one file; no Caffe model has as many")
 
     def _varint(self, at: int, end: int) -> tuple[int, int]:
-        view, value, shift, start = self.view, 0, 0, at
+        view = self.view
+        if at < end and view[at] < 0x80:
+            return view[at], at + 1
+        value, shift, start = 0, 0, at
         while at < end:
             byte = view[at]
             at += 1
@@ -116,6 +120,7 @@ class Reader:
             expected = _WIRE_TYPE.get(field.kind, VARINT)
             if field.repeated and field.kind in _ARRAYS and wire in (expected, LENGTH):
                 array, at = self._floats(field, wire, start, at, end)
+                fields.setdefault(field.name, [])
                 arrays.setdefault(field.name, []).append(array)
             elif wire == LENGTH and field.repeated and expected == VARINT:
                 begin, stop = self._length(at, end, f"{kind.name}.{field.name}")
@@ -128,9 +133,14 @@ class Reader:
                 self._count(start)
                 at = self._value(message, field, wire, at, end, depth)
         for name, chunks in arrays.items():
-            if name in fields:
-                chunks.insert(0, np.asarray(fields[name]))
-            fields[name] = chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+            if len(fields[name]):
+                chunks.insert(0, np.asarray(fields[name], chunks[0].dtype))
+            array = chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+            if kind.fields[name].packed:
+                fields[name] = array
+            else:
+                self._count(end, len(array))
+                fields[name] = array.tolist()
 
     def _value(self, message: Message, field: Field, wire: int, at: int, end: int, depth: int) -> int:
         """Reads one value into ``message``; returns the offset behind it."""
@@ -293,7 +303,7 @@ def _field_pieces(owner: str, field: Field, values: Any) -> Iterator[Any]:
         array = np.ascontiguousarray(values, _ARRAYS[field.kind])
         if field.packed:
             yield tag(number, LENGTH) + varint(array.nbytes)
-            yield memoryview(array.reshape(-1)).cast("B") if array.size else b""
+            yield array.reshape(-1).view(np.uint8).data
         else:
             head = tag(number, _WIRE_TYPE[field.kind])
             yield b"".join(head + array[at : at + 1].tobytes() for at in range(len(array)))
