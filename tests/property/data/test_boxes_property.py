@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from repro.data.boxes import box_iou, enlarge_boxes
@@ -9,6 +9,7 @@ side = st.integers(0, 200)
 box = st.tuples(corner, corner, side, side).map(lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3]))
 
 
+@settings(deadline=None)
 @given(st.lists(box, min_size=1, max_size=5), st.lists(box, min_size=1, max_size=5))
 def test_iou_is_what_counting_pixels_gives(a: list[tuple[int, ...]], b: list[tuple[int, ...]]) -> None:
     got = box_iou(np.array(a), np.array(b))
@@ -20,6 +21,7 @@ def test_iou_is_what_counting_pixels_gives(a: list[tuple[int, ...]], b: list[tup
             assert got[i, j] == width * height / (sum(areas) - width * height)
 
 
+@settings(deadline=None)
 @given(box, st.floats(1.0, 4.0), st.booleans())
 def test_a_grown_box_keeps_its_centre_and_holds_the_old_one(old: tuple[int, ...], factor: float, square: bool) -> None:
     new = enlarge_boxes(np.array([old]), factor, square=square)[0]

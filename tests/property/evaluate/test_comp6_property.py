@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -13,6 +13,7 @@ pair = st.integers(1, 9).flatmap(
 )
 
 
+@settings(deadline=None)
 @given(pair)
 def test_counting_pixel_by_pixel_gives_the_same(planes: tuple[np.ndarray, np.ndarray]) -> None:
     truth, result = planes
@@ -23,6 +24,7 @@ def test_counting_pixel_by_pixel_gives_the_same(planes: tuple[np.ndarray, np.nda
     assert np.array_equal(score_image(truth, result, 4).confusion, expected)
 
 
+@settings(deadline=None)
 @given(pair, st.integers(1, 8))
 def test_an_image_cut_in_two_counts_the_same(planes: tuple[np.ndarray, np.ndarray], cut: int) -> None:
     truth, result = planes
@@ -32,6 +34,7 @@ def test_an_image_cut_in_two_counts_the_same(planes: tuple[np.ndarray, np.ndarra
         assert np.array_equal(parts.confusion, whole.confusion)
 
 
+@settings(deadline=None)
 @given(pair)
 def test_scores_are_percent_and_a_perfect_result_has_100(planes: tuple[np.ndarray, np.ndarray]) -> None:
     truth, result = planes

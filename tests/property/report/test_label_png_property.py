@@ -12,6 +12,7 @@ from repro.report.palette import encode_label_png, load_label_png, save_label_pn
 planes = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=20))
 
 
+@settings(deadline=None)
 @given(planes)
 def test_any_labels_come_back(labels: np.ndarray) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -20,7 +21,7 @@ def test_any_labels_come_back(labels: np.ndarray) -> None:
         assert np.array_equal(load_label_png(path), labels)
 
 
-@settings(max_examples=150)
+@settings(deadline=None)
 @given(planes, st.data())
 def test_a_damaged_file_loads_or_is_refused_by_name(labels: np.ndarray, data: st.DataObject) -> None:
     whole = bytearray(encode_label_png(labels))
