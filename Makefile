@@ -11,17 +11,20 @@ LOCKED := $(VENV)/.locked
 PACKAGE := $(VENV)/.package
 EXTENSION := repro/_C.so
 
-.PHONY: help demo test lint types format build cuda gpu clean
+.PHONY: help demo test test-all lint types format build cuda gpu clean
 .DELETE_ON_ERROR:
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  PYTHON=python3.12 chooses the interpreter (3.10 or later), CXX=clang++ the compiler (C++20)"
 
 demo: build ## the whole job on what is shipped: proposals, DeconvNet, CRF, comp6 score, pictures
 	$(BIN)/repro demo
 
-test: lint types build ## lint, types, then every test that this machine can run
+test: lint types build ## lint, types, then every test but the slow ones
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST)
+
+test-all: lint types build ## the same with the slow ones: full-size networks, training
 	$(BIN)/python -m pytest $(PYTEST)
 
 lint: $(LOCKED) ## ruff and clang-format, changing nothing
