@@ -15,7 +15,7 @@ EXTENSION := repro/_C.so
 .DELETE_ON_ERROR:
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  PYTHON=python3.12 chooses the interpreter (3.10 or later), CXX=clang++ the compiler (C++20)"
 
 demo: build ## the whole job on what is shipped: proposals, DeconvNet, CRF, comp6 score, pictures
@@ -61,8 +61,8 @@ clean: ## remove what make has built, the environment included
 
 $(VENV)/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || { \
-	  echo "make: '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true); Python 3.10 or later is needed:" \
-	       "install one, or choose one with  make PYTHON=/path/to/python3" >&2; exit 1; }
+	  echo "make: '$(PYTHON)' is missing or older than Python 3.10; install one that is not," \
+	       "or choose one with  make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "make: '$(PYTHON) -m venv' failed; on Debian and Ubuntu:  apt install python3-venv" >&2; exit 1; }
 
@@ -80,6 +80,6 @@ $(EXTENSION): $(SOURCES) setup.py repro/_build.py $(LOCKED)
 	@printf '#include <concepts>\nint main() { return std::same_as<int, int> ? 0 : 1; }\n' | \
 	  $(COMPILER) -std=c++20 -fsyntax-only -x c++ - || { \
 	  echo "make: '$(COMPILER)' does not compile C++20; g++ 10 or clang++ 13 or later is needed" \
-	       "(Debian and Ubuntu:  apt install g++ ), another one is chosen with  make CXX=clang++" >&2; exit 1; }
+	       "(Debian and Ubuntu:  apt install g++), or choose one with  make CXX=clang++" >&2; exit 1; }
 	$(BIN)/python setup.py build_ext --inplace
 	@touch $@
