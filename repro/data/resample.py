@@ -93,7 +93,7 @@ def imresize(
     uint8, uint16, int16, float32, float64. Floating-point images are computed in their own precision, with the weights
     rounded to it; integers are rounded half away from zero and saturate, when the module's text says.
     ``flavour="opencv"`` is cv2.resize itself (INTER_LINEAR; its fixed-point arithmetic for uint8).
-    InputError for other dtypes, ranks, methods, or empty sizes. Source: imresize.m of MATLAB's image processing toolbox.
+    InputError for other dtypes, ranks, methods, or empty sizes. Source: imresize.m of MATLAB's image toolbox.
     """
     height, width = _check(array, size, method, flavour)
     if flavour == "opencv":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,6 +11,9 @@ from numpy.typing import NDArray
 from repro.data.resample import Flavour, axis_order, bilinear_taps
 from repro.papers.deconvnet.recipe import Recipe
 from repro.papers.deconvnet.windows import Windows
+
+# channels resized at a time: their lines stay in the processor's cache, and small buffers are not paged in anew
+_CHANNELS = 3
 
 
 def aggregate_max_(canvas: torch.Tensor, maps: torch.Tensor, boxes: Windows, resampling: Flavour = "matlab") -> None:
@@ -18,34 +23,30 @@ def aggregate_max_(canvas: torch.Tensor, maps: torch.Tensor, boxes: Windows, res
     canvas, which they may leave on any side. Computed in float32, product by product in the order of the taps, without
     fused multiply-add, first the axis that `resample.axis_order` names: the same bits for any number of threads.
     """
-    for score, box in zip(maps, boxes, strict=True):
-        placed = _place(score, box, canvas, resampling)
-        if placed is not None:
-            part, resized = placed
-            torch.maximum(part, resized, out=part)
+    for part, resized in _placed(canvas, maps, boxes, resampling):
+        torch.maximum(part, resized, out=part)
 
 
 def aggregate_sum_(canvas: torch.Tensor, maps: torch.Tensor, boxes: Windows, resampling: Flavour = "matlab") -> None:
     """As `aggregate_max_`, but adds (the paper's Eq. 2), map after map."""
+    for part, resized in _placed(canvas, maps, boxes, resampling):
+        part += resized
+
+
+def _placed(
+    canvas: torch.Tensor, maps: torch.Tensor, boxes: Windows, resampling: Flavour
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Pairs of a part of the canvas and what is to be folded into it."""
     for score, box in zip(maps, boxes, strict=True):
-        placed = _place(score, box, canvas, resampling)
-        if placed is not None:
-            part, resized = placed
-            part += resized
-
-
-def _place(
-    score: torch.Tensor, box: NDArray[np.int64], canvas: torch.Tensor, resampling: Flavour
-) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """(the canvas' part under the box, the map resized to it); None where they do not meet."""
-    x1, y1, x2, y2 = map(int, box)
-    top, bottom = max(y1, 0), min(y2 + 1, canvas.shape[1])
-    left, right = max(x1, 0), min(x2 + 1, canvas.shape[2])
-    if top >= bottom or left >= right:
-        return None
-    window = ((top - y1, bottom - y1), (left - x1, right - x1))
-    resized = resize_map(score, (y2 - y1 + 1, x2 - x1 + 1), window, resampling)
-    return canvas[:, top:bottom, left:right], resized
+        x1, y1, x2, y2 = map(int, box)
+        top, bottom = max(y1, 0), min(y2 + 1, canvas.shape[1])
+        left, right = max(x1, 0), min(x2 + 1, canvas.shape[2])
+        if top >= bottom or left >= right:
+            continue
+        size, window = (y2 - y1 + 1, x2 - x1 + 1), ((top - y1, bottom - y1), (left - x1, right - x1))
+        for first in range(0, len(score), _CHANNELS):
+            group = slice(first, first + _CHANNELS)
+            yield canvas[group, top:bottom, left:right], resize_map(score[group], size, window, resampling)
 
 
 def resize_map(

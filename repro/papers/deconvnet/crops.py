@@ -25,7 +25,9 @@ def crop_batch(image: NDArray[np.uint8], windows: Windows, recipe: Recipe) -> to
     for crop, window in zip(batch, windows, strict=True):
         if recipe.resampling == "opencv":
             x1, y1, x2, y2 = map(int, window)
-            resized = imresize(cut_window(image, (x1, y1, x2, y2), 0), (size, size), flavour="opencv").astype(np.float64)
+            resized = imresize(cut_window(image, (x1, y1, x2, y2), 0), (size, size), flavour="opencv").astype(
+                np.float64
+            )
         else:
             resized = _resize_window(image, window, recipe)
         crop[:] = (resized[:, :, ::-1] - mean).transpose(2, 0, 1)
@@ -41,12 +43,16 @@ def _resize_window(image: NDArray[np.uint8], window: NDArray[np.int64], recipe: 
     x1, y1, x2, y2 = map(int, window)
     sides = (y2 - y1 + 1, x2 - x1 + 1)
     target = (recipe.input_size, recipe.input_size)
-    resized = image.astype(np.float64)
+    seen = image[max(y1, 0) : max(y2 + 1, 0), max(x1, 0) : max(x2 + 1, 0)]
+    before = (max(-y1, 0), max(-x1, 0))
+    resized = seen.astype(np.float64)
     for axis in axis_order(sides, target, recipe.resampling):
-        inside = image.shape[axis]
         taps = bilinear_taps(sides[axis], target[axis], True, recipe.resampling)
-        place = taps.index + (y1, x1)[axis]
-        place = np.where((place >= 0) & (place < inside), place, inside)
-        zeros = np.zeros_like(np.take(resized, [0], axis=axis))
-        resized = apply_taps(np.concatenate([resized, zeros], axis=axis), Taps(place, taps.weight), axis)
+        place = taps.index - before[axis]
+        outside = (place < 0) | (place >= seen.shape[axis])
+        if outside.any():
+            zeros = np.zeros((1, *np.delete(resized.shape, axis)))
+            resized = np.concatenate([resized, np.moveaxis(zeros, 0, axis)], axis=axis)
+            place = np.where(outside, seen.shape[axis], place)
+        resized = apply_taps(resized, Taps(place, taps.weight), axis)
     return resized

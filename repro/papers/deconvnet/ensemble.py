@@ -61,9 +61,7 @@ def checked_fcn_scores(fcn_scores: Any, image_size: tuple[int, int], num_classes
     array = np.asarray(fcn_scores)
     expected = (*image_size, num_classes)
     if array.shape != expected or array.dtype.kind not in "iuf":
-        raise InputError(
-            f"fcn_scores: shape {array.shape}, dtype {array.dtype}; numbers of shape {expected} (H, W, classes) expected"
-        )
+        raise InputError(f"fcn_scores: shape {array.shape}, dtype {array.dtype}; expected numbers of shape {expected}")
     scores = array.astype(np.float64)
     if not np.isfinite(scores).all():
         y, x, label = map(int, np.argwhere(~np.isfinite(scores))[0])

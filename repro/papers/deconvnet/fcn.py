@@ -12,7 +12,7 @@ from repro.papers.deconvnet.scorer import Scorer
 
 
 def fcn_input(image: NDArray[np.uint8], recipe: Recipe) -> torch.Tensor:
-    """RGB (H, W, 3) uint8 -> (1, 3, S, S) float32 B, G, R: mean subtracted, then zeros right and below up to `fcn_size`.
+    """RGB (H, W, 3) uint8 -> (1, 3, S, S) float32 B, G, R: mean subtracted, then zeros right and below to `fcn_size`.
 
     With ``fcn_size=None`` nothing is padded. InputError where the photograph is larger than `fcn_size`.
     Source: util/preprocess_image.m.
@@ -20,7 +20,9 @@ def fcn_input(image: NDArray[np.uint8], recipe: Recipe) -> torch.Tensor:
     height, width = image.shape[:2]
     side = recipe.fcn_size
     if side is not None and max(height, width) > side:
-        raise InputError(f"a photograph of {width}×{height} does not fit FCN-8s' {side}×{side} input; use fcn_size=None")
+        raise InputError(
+            f"a photograph of {width}×{height} does not fit FCN-8s' {side}×{side} input; use fcn_size=None"
+        )
     batch = np.zeros((1, 3, side or height, side or width), np.float32)
     centred = image[:, :, ::-1].astype(np.float64) - np.array(recipe.mean_bgr)
     batch[0, :, :height, :width] = centred.transpose(2, 0, 1)

@@ -93,7 +93,8 @@ def _crf_labels(unary: Scores, image: NDArray[np.uint8], preset: str) -> NDArray
     crf = make()
     # the script hands single precision to the CRF
     energies = torch.from_numpy(np.ascontiguousarray(unary.transpose(2, 0, 1), dtype=np.float32))[None]
-    labels: torch.Tensor = crf.map(energies, torch.from_numpy(np.array(image, copy=True))[None])
+    pixels = torch.from_numpy(np.array(image, copy=True))[None]
+    labels: torch.Tensor = crf.map(energies, pixels, layout="hwc")
     return labels[0].cpu().numpy().astype(np.uint8)
 
 

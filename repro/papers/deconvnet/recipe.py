@@ -52,8 +52,8 @@ class Recipe:
     """[12] Subtracted mean, B, G, R. Release: these at test, 104.008/116.669/122.675 in training. Paper: none given."""
 
     resampling: Flavour = "octave"
-    """[11] Crop to input, and score map to window (`repro.data.resample`). Paper: not said. Authors: MATLAB's imresize at
-    test (antialiased when shrinking), OpenCV's in training. The recorded run of the script is GNU Octave's."""
+    """[11] Crop to input, and score map to window (`repro.data.resample`). Paper: not said. Authors: MATLAB's imresize
+    at test (antialiased when shrinking), OpenCV's in training. The recorded run of the script is GNU Octave's."""
 
     aggregate: Literal["max", "sum"] = "max"
     """[4] How maps of overlapping windows are folded. Paper: Eq. 1 max or Eq. 2 sum, max used. Script: max."""
@@ -64,8 +64,8 @@ class Recipe:
     "none": covering windows only. Pixels that no window covers are 0 in all three. Sums have no floor."""
 
     score_shift: int = 1
-    """[7] Pixels by which the aggregated map comes out right of and below its true place. Script: 1 (it cuts the image's
-    part back at pad_offset where pad_offset + 1 is meant). Paper: 0."""
+    """[7] Pixels by which the aggregated map comes out right of and below its true place. Script: 1 (it cuts the
+    image's part back at pad_offset where pad_offset + 1 is meant). Paper: 0."""
 
     ensemble: Literal["product", "mean", "none"] = "product"
     """[1, 10] With FCN-8s: "product" of scores (script), "mean" of class probability maps (paper), or "none": the rows
@@ -75,8 +75,8 @@ class Recipe:
     """[1] Negative FCN-8s scores count as 0 in the ensemble. Script: yes. Paper: not said."""
 
     softmax: Literal["members", "ensemble"] = "ensemble"
-    """[2] Where scores become probabilities. "members" (paper): each map before the ensemble. "ensemble" (script): once,
-    after it."""
+    """[2] Where scores become probabilities. "members" (paper): each map before the ensemble. "ensemble" (script):
+    once, after it."""
 
     softmax_precision: Literal["single", "double"] = "single"
     """[2] Precision of the softmax and its -log. Script: single, as MatCaffe's FCN-8s scores make it; a class more than
@@ -87,8 +87,8 @@ class Recipe:
     as in FCN's own): the photograph at its own size."""
 
     crf: str | None = "deconvnet_release"
-    """[8, 10] Name of the preset in `repro.crf.presets`, None: no CRF. The paper gives no numbers. Release: 10 iterations,
-    Gaussian std 3 weight 3, bilateral std 20 (place) and 3 (colour) weight 5, no normalisation."""
+    """[8, 10] Name of the preset in `repro.crf.presets`, None: no CRF. The paper gives no numbers. Release: 10
+    iterations, Gaussian std 3 weight 3, bilateral std 20 (place) and 3 (colour) weight 5, no normalisation."""
 
     num_classes: int = 21
     """Classes, background first."""

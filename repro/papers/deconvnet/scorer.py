@@ -56,7 +56,9 @@ def score_batch(scorer: Scorer, crops: torch.Tensor, num_classes: int) -> torch.
     expected = (crops.shape[0], num_classes, *crops.shape[2:])
     who = getattr(scorer, "name", None) or getattr(scorer, "__name__", None) or type(scorer).__name__
     if not isinstance(found, (torch.Tensor, np.ndarray)):
-        raise InputError(f"scorer {who}: returned {type(found).__name__}; a tensor or array of shape {expected} expected")
+        raise InputError(
+            f"scorer {who}: returned {type(found).__name__}; a tensor or array of shape {expected} expected"
+        )
     if tuple(found.shape) != expected:
         raise InputError(f"scorer {who}: returned shape {tuple(found.shape)} for crops of shape {tuple(crops.shape)}; "
                          f"{expected} expected")  # fmt: skip
@@ -67,8 +69,8 @@ def score_batch(scorer: Scorer, crops: torch.Tensor, num_classes: int) -> torch.
     if found.is_complex():
         raise InputError(f"scorer {who}: returned dtype {found.dtype}; floating-point scores expected")
     maps = found.detach().to(device="cpu", dtype=torch.float32)
-    # the sum of absolute values would be cheaper but overflows for scores that are merely large
-    if not bool(torch.isfinite(maps).all()):
+    # a finite sum has finite terms only, and is several times cheaper than looking at each; it may also overflow
+    if not bool(torch.isfinite(maps.sum())) and not bool(torch.isfinite(maps).all()):
         n, label, y, x = torch.nonzero(~torch.isfinite(maps))[0].tolist()
         raise InputError(
             f"scorer {who}: {maps[n, label, y, x].item()} at window {n} of the batch, class {label}, y={y}, x={x}; "

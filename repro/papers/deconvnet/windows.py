@@ -70,7 +70,9 @@ def _checked(boxes: Any) -> Windows:
     if array.size == 0:
         return np.zeros((0, 4), np.int64)
     if array.ndim != 2 or array.shape[1] != 4 or array.dtype.kind not in "iuf":
-        raise InputError(f"boxes: expected numbers (N, 4): x1, y1, x2, y2; got shape {array.shape}, dtype {array.dtype}")
+        raise InputError(
+            f"boxes: expected numbers (N, 4): x1, y1, x2, y2; got shape {array.shape}, dtype {array.dtype}"
+        )
     numbers = array.astype(np.float64)
     for bad, text in (
         (~np.isfinite(numbers).all(axis=1), "is not finite"),

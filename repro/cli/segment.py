@@ -1,0 +1,114 @@
+"""`repro segment IMAGE… -o DIR`: labels of photographs, and the labels laid over them."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from repro.errors import InputError
+
+if TYPE_CHECKING:
+    from repro.cli.progress import Step
+    from repro.papers.deconvnet.recipe import Recipe
+    from repro.papers.deconvnet.scorer import Scorer
+    from repro.papers.deconvnet.sources import BoxSource
+
+EDGE_BOXES = "edge-boxes"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("images", nargs="+", metavar="IMAGE", help="photographs: JPEG, PNG, BMP, PPM")
+    add("-o", "--output", required=True, metavar="DIR", help="labels go to DIR/NAME.png, overlays to DIR/overlays")
+    add("--model", default="mini", choices=("mini", "deconvnet"), help="network (default: mini, which is shipped)")
+    add("--weights", metavar="FILE", help=".caffemodel (default: the model's own in weights/)")
+    add("--proposals", default=EDGE_BOXES, metavar="edge-boxes|DIR", help="DIR: cached NAME.mat (default: edge-boxes)")
+    add("--edge-model", metavar="FILE", help="structured-forest model for Edge Boxes (default: gradient edges)")
+    add("--max-proposals", type=int, metavar="N", help="windows scored per photograph (default: the recipe's, 50)")
+    add("--recipe", default="release", choices=("release", "release_matlab", "paper"), help="default: release")
+    add("--no-crf", action="store_true", help="leave the CRF out")
+    add("--device", default="cpu", help="where the network runs (default: cpu)")
+    add("--batch-size", type=int, metavar="N", help="windows per forward pass (default: the recipe's, 10)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from repro.cli.progress import progress
+    from repro.papers.deconvnet.models import load_model
+    from repro.papers.deconvnet.recipe import RECIPES
+    from repro.papers.deconvnet.sources import box_source
+
+    changes = {"max_proposals": args.max_proposals, "batch_size": args.batch_size}
+    recipe = dataclasses.replace(RECIPES[args.recipe], **{k: v for k, v in changes.items() if v is not None})
+    if args.no_crf:
+        recipe = dataclasses.replace(recipe, crf=None)
+    jobs = _jobs(args)
+    source = box_source(args.proposals, args.edge_model)
+    for job in jobs:
+        source.check(job.image)
+    scorer, recipe = load_model(args.model, args.weights, source.adapt(recipe), args.device)
+    Path(args.output, "overlays").mkdir(parents=True, exist_ok=True)
+    with progress("segmenting, windows", total=len(jobs) * recipe.max_proposals) as step:
+        for job in jobs:
+            _segment(job, source, scorer, recipe, step)
+    print(f"label pictures: {len(jobs)} in {args.output}, overlays in {Path(args.output, 'overlays')}")
+    return 0
+
+
+class _Job(NamedTuple):
+    image: Path
+    labels: Path
+    overlay: Path
+
+
+def _jobs(args: argparse.Namespace) -> list[_Job]:
+    """What is read and written, checked before any work starts: every photograph is decoded once."""
+    from repro.data.photograph import read_photograph
+
+    output = Path(args.output)
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output}: exists and is not a folder (-o)")
+    jobs: dict[str, _Job] = {}
+    for name in args.images:
+        image = Path(name)
+        if image.stem in jobs:
+            raise InputError(f"{image} and {jobs[image.stem].image} would both be written to {image.stem}.png; "
+                             "segment them into different folders")  # fmt: skip
+        job = _Job(image, output / f"{image.stem}.png", output / "overlays" / f"{image.stem}.png")
+        if job.labels.resolve() == image.resolve():
+            raise InputError(f"{image} would be overwritten by its labels; choose another folder for -o")
+        read_photograph(image)
+        jobs[image.stem] = job
+    return list(jobs.values())
+
+
+def _segment(job: _Job, source: BoxSource, scorer: Scorer, recipe: Recipe, step: Step) -> None:
+    from repro.data.photograph import read_photograph
+    from repro.papers.deconvnet import infer_image
+    from repro.report.overlay import save_overlay
+    from repro.report.palette import save_label_png
+
+    image = read_photograph(job.image)
+    found = source.find(job.image, image)
+    start = scored = time.monotonic()
+
+    def on_windows(count: int) -> None:
+        nonlocal scored
+        scored = time.monotonic()
+        step(count, job.image.name)
+
+    result = infer_image(image, found.boxes, scorer, recipe, boxes_frame=found.frame, on_windows=on_windows)
+    rest = time.monotonic() - scored
+    used = len(result["windows"])
+    step(recipe.max_proposals - used)
+    save_label_png(job.labels, result["labels"])
+    save_overlay(job.overlay, image, result["labels"])
+    if used == 0:
+        print(f"repro: warning: {job.image}: no proposal to score, every pixel is background", file=sys.stderr)
+    each = f", {(scored - start) / used:.3f} s per proposal" if used else ""
+    finish = "CRF" if recipe.crf else "no CRF"
+    print(f"{job.image.name}: {used} windows scored of {len(found.boxes)} proposals ({found.origin}){each}, "
+          f"{finish}: {rest:.1f} s")  # fmt: skip

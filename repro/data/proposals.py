@@ -1,0 +1,153 @@
+"""Object proposals: Edge Boxes on a photograph, and the proposals that DeconvNet's authors cached."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from repro.data.edges import Edges, StructuredForest, gradient_edges
+from repro.errors import DataError, FormatError, InputError
+
+# pdollar/edges' edgeBoxes.m lines 75-77; OpenCV has the same
+EDGE_BOXES_DEFAULTS: dict[str, float] = {
+    "alpha": 0.65,
+    "beta": 0.75,
+    "eta": 1.0,
+    "minScore": 0.01,
+    "edgeMinMag": 0.1,
+    "edgeMergeThr": 0.5,
+    "clusterMinMag": 0.5,
+    "maxAspectRatio": 3.0,
+    "minBoxArea": 1000.0,
+    "gamma": 2.0,
+    "kappa": 1.5,
+}
+
+# OpenCV's table of size penalties has 10,000 entries for half of width + height and is read without a check
+_SIDES_LIMIT = 20_000
+# with fewer pixels on a side no box of 1000 pixels and aspect 3 fits, and OpenCV's border handling has no room
+_LEAST_SIDE = 8
+_MAT_BYTES_LIMIT = 64 << 20
+_MAT_BOXES_LIMIT = 1_000_000
+_MAT_KEY = "boxes_padded"
+
+
+class Proposals(NamedTuple):
+    """boxes (N, 4) int64 x1, y1, x2, y2, 0-based, inclusive, best first; scores (N,) float32; the edges' source."""
+
+    boxes: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    edge_source: str
+
+
+def edge_boxes(
+    image: NDArray[np.uint8],
+    max_boxes: int = 2000,
+    model: str | Path | StructuredForest | None = None,
+    **options: float,
+) -> Proposals:
+    """Edge Boxes proposals of (H, W, 3) uint8 RGB, in objectness order.
+
+    model: structured-forest model file (or one already read) for the edges; None: gradient edges (`edges.py`), and
+    ``edge_source`` says so. options: any of EDGE_BOXES_DEFAULTS. A picture without edges has no proposals. The same
+    picture gives the same boxes on every run. InputError for other arrays, sides, or unknown options.
+    Source: Zitnick, Dollár, ECCV 2014; pdollar/edges edgeBoxes.m; OpenCV's ximgproc EdgeBoxes.
+    """
+    settings = _settings(options)
+    _check_image(image)
+    if not isinstance(max_boxes, int) or isinstance(max_boxes, bool) or max_boxes < 1:
+        raise InputError(f"edge boxes: max_boxes={max_boxes!r}; a whole number of at least 1 is expected")
+    if model is not None and not isinstance(model, StructuredForest):
+        model = StructuredForest(model)
+    edges: Edges = gradient_edges(image) if model is None else model(image)
+    # a fresh one each time: the object keeps tables of the picture before
+    detector: Any = cv2.ximgproc.createEdgeBoxes(**settings, maxBoxes=max_boxes)
+    found, scores = detector.getBoundingBoxes(edges.magnitude, edges.orientation)
+    rectangles = np.asarray(found, np.int64).reshape(-1, 4)
+    values = np.zeros(0, np.float32) if scores is None else np.asarray(scores, np.float32).reshape(-1)
+    # OpenCV sorts best first; ties are put into a fixed order
+    order = np.lexsort((*rectangles.T[::-1], -values))[:max_boxes]
+    x, y, width, height = rectangles[order].T
+    boxes = np.stack([x, y, x + width - 1, y + height - 1], axis=1)
+    return Proposals(boxes, values[order], edges.source)
+
+
+def boxes_from_mat(path: str | Path) -> NDArray[np.int64]:
+    """Boxes of one of the release's cached .mat files: (N, 4) int64 x1, y1, x2, y2, 1-based, padded frame.
+
+    For ``infer_image(..., boxes_frame="release")``. DataError if there is no such file; FormatError, naming the file,
+    where it is no MATLAB file up to version 7, has no numeric `boxes_padded` of shape (N, 4), or holds boxes that are
+    not finite, whole and non-empty. Source: generate_EDeconvNet_CRF_results.m lines 73-75.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise DataError(f"{path}: no such file; cached proposals are named after the photograph, with .mat")
+    if file.stat().st_size > _MAT_BYTES_LIMIT:
+        raise FormatError(f"{path}: {file.stat().st_size} bytes; cached proposals have a few thousand")
+    array = _read_variable(file)
+    if array.ndim != 2 or (array.shape[1] != 4 and array.size) or array.dtype.kind not in "iuf":
+        raise FormatError(
+            f"{path}: {_MAT_KEY} has shape {array.shape} and dtype {array.dtype}; numbers (N, 4) expected"
+        )
+    boxes = array.astype(np.float64).reshape(-1, 4)
+    for bad, text in (
+        (~np.isfinite(boxes).all(axis=1), "is not finite"),
+        ((boxes != np.floor(boxes)).any(axis=1), "is not in whole pixels"),
+        ((np.abs(boxes) > 1 << 24).any(axis=1), "lies outside of any photograph"),
+        ((boxes[:, 2:] < boxes[:, :2]).any(axis=1), "is empty (x2 < x1 or y2 < y1)"),
+    ):
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise FormatError(f"{path}: {_MAT_KEY} row {row + 1} {boxes[row].tolist()} {text}")
+    return boxes.astype(np.int64)
+
+
+def _read_variable(file: Path) -> NDArray[Any]:
+    import scipy.io
+
+    try:
+        # names and shapes first: a huge array is refused before it is read
+        shapes = {name: shape for name, shape, _ in scipy.io.whosmat(file)}
+        if _MAT_KEY in shapes and int(np.prod([float(n) for n in shapes[_MAT_KEY]])) > 4 * _MAT_BOXES_LIMIT:
+            raise FormatError(f"{file}: {_MAT_KEY} has shape {shapes[_MAT_KEY]}; at most {_MAT_BOXES_LIMIT} boxes")
+        found = scipy.io.loadmat(file, variable_names=[_MAT_KEY]) if _MAT_KEY in shapes else {}
+    except FormatError:
+        raise
+    except NotImplementedError:
+        raise FormatError(f"{file}: a MATLAB 7.3 (HDF5) file; save it with -v7") from None
+    except (Exception, MemoryError) as error:  # scipy's reader raises a dozen types for damaged files
+        raise FormatError(f"{file}: not a readable MATLAB file ({type(error).__name__}: {error})") from None
+    if not isinstance(found.get(_MAT_KEY), np.ndarray):
+        raise FormatError(f"{file}: no array '{_MAT_KEY}'; the file has: {', '.join(shapes) or 'nothing'}")
+    return np.asarray(found[_MAT_KEY])
+
+
+def _settings(options: dict[str, float]) -> dict[str, float]:
+    unknown = sorted(set(options) - set(EDGE_BOXES_DEFAULTS))
+    if unknown:
+        raise InputError(f"edge boxes: no option {', '.join(unknown)}; there are {', '.join(EDGE_BOXES_DEFAULTS)}")
+    settings = {**EDGE_BOXES_DEFAULTS, **options}
+    bad = [n for n, v in settings.items() if not isinstance(v, (int, float)) or not np.isfinite(v) or v < 0]
+    # steps of 0 or 1 in scale would never end
+    if bad or not 0.1 <= settings["alpha"] <= 0.95:
+        name = bad[0] if bad else "alpha"
+        raise InputError(
+            f"edge boxes: {name}={settings[name]!r}; finite, at least 0, and alpha from 0.1 to 0.95 expected"
+        )
+    return settings
+
+
+def _check_image(image: Any) -> None:
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        found = f"shape {image.shape}, dtype {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise InputError(f"edge boxes: expected an image (H, W, 3) uint8 RGB, got {found}")
+    height, width = image.shape[:2]
+    if min(height, width) < _LEAST_SIDE or height + width >= _SIDES_LIMIT:
+        raise InputError(
+            f"edge boxes: a picture of {width}×{height}; possible are sides of at least {_LEAST_SIDE} with a sum "
+            f"below {_SIDES_LIMIT}"
+        )
