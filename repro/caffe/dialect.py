@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from repro.caffe.message import Message
-from repro.caffe.schema import BVLC, DIALECT_NAMES, schema
+from repro.caffe.schema import BVLC, DIALECT_NAMES, Schema, schema
 from repro.caffe.text import UnknownField, parse_text
 from repro.errors import SchemaError
 
@@ -87,8 +89,22 @@ def _difference(a: Message, b: Message) -> str:
             x, y = known.fields[field], other.fields[field]
             if (x.kind, x.type_name, x.repeated, x.default) != (y.kind, y.type_name, y.repeated, y.default):
                 return f"{known.name}.{field}"
-        if known.name == "V1LayerParameter" and a.schema.v1_types.get(message.type) != b.schema.v1_types.get(
-            message.type
-        ):
-            return f"V1 type {message.type}"
+        if known.name in ("LayerParameter", "V1LayerParameter"):
+            types = [message.type if known.name[0] == "L" else r.schema.v1_types.get(message.type, "") for r in (a, b)]
+            if types[0] != types[1]:
+                return f"the type {message.type}"
+            if types[0] not in schema(BVLC).types and _parameters(a.schema, types[0]) != _parameters(
+                b.schema, types[0]
+            ):
+                return f"the options of {types[0]}"
     return ""
+
+
+def _parameters(known: Schema, type_: str) -> list[tuple[str, object]]:
+    """Names, types and defaults of a layer type's own options; they matter even where the file leaves them out."""
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type_).lower() + "_param"
+    field = known.messages["LayerParameter"].fields.get(name)
+    if field is None:
+        return []
+    options = known.messages[field.type_name].fields.values()
+    return sorted((f.name, (f.kind, f.type_name, f.repeated, f.default)) for f in options)

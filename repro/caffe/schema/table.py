@@ -8,8 +8,8 @@
     enum PoolingParameter.RoundMode CEIL=0 FLOOR=1
 
 A table can extend a message or an enum that an earlier table has begun (that is how a fork's dialect is laid over
-BVLC's); a field of the same name is replaced, and a field whose number it takes is dropped. ``name ? type`` (or
-``NAME=?``) is a field or value whose number is not known: it exists in the text format only.
+BVLC's); a field of the same name is replaced, and a field whose number it takes is left without one. ``name ? type``
+(or ``NAME=?``) is a field or value without a known number: it exists in the text format only.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _read_values(words: list[str], enum: dict[str, str]) -> None:
     for word in words:
         name, _, number = word.partition("=")
         for other in [n for n, taken in enum.items() if taken == number and number != "?"]:
-            del enum[other]
+            enum[other] = "?"
         enum[name] = number
 
 
@@ -108,7 +108,7 @@ def _read_fields(line: str, message: dict[str, tuple[str, str, bool, bool, str |
             raise ValueError(f"schema table: cannot read the field {part.strip()!r}")
         name, number, type_, star, packed, default = match.groups()
         for other in [n for n, f in message.items() if f[0] == number and number != "?"]:
-            del message[other]
+            message[other] = ("?", *message[other][1:])
         message[name] = (number, type_, bool(star), bool(packed), default)
 
 

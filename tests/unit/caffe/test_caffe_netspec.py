@@ -137,6 +137,15 @@ def test_dialects() -> None:
     assert load_net("layer { type: 'NoOneKnowsThis' }").dialect == "bvlc"
     assert load_net("layer { type: 'ReLU' }", dialect="deconvnet").dialect == "deconvnet"
     assert load_net("layer { type: 'EltwiseAccuracy' }").dialect == "deconvnet"
+    assert load_net("layer { type: 'Upsample' upsample_param { scale: 2 } }").dialect == "segnet"
+    assert load_net("layers { type: INTERP interp_param { zoom_factor: 8 } }").dialect == "deeplab"
+    assert load_net("layer { type: 'BN' bn_param { slope_filler { } } }").dialect == "pspnet"
+    for text in ("layer { type: 'BN' }", "layer { type: 'BN' bn_param { } }"):  # three forks' BN: other defaults
+        with pytest.raises(SchemaError, match=r"fits the dialects 'deconvnet' and 'pspnet'.*choose one with dialect="):
+            load_net(text)
+        assert load_net(text, dialect="pspnet").layers[0].options("bn_param").momentum > 0.89
+    with pytest.raises(SchemaError, match="no one dialect reads all of it"):
+        load_net("layer { unpooling_param { } upsample_param { } }")
     with pytest.raises(SchemaError, match="'unpooling_param' in the dialect 'bvlc'"):
         load_net("layer { unpooling_param { } }", dialect="bvlc")
     with pytest.raises(SchemaError, match="unknown dialect"):

@@ -1,25 +1,8 @@
-"""What each fork of Caffe changed in the schema, as tables laid over BVLC's.
-
-Forks reuse the numbers of fields and enum values, so there is no schema that fits all of them. Each entry gives the
-table, the V2 names of its V1 types, and the layer types it adds; where a fork's fields exist only in its V1 message,
-the V2 message gets the same field without a number, so that an upgraded net has a place for it.
-"""
+"""The fork of DeconvNet and DecoupledNet: V1 layers with BN, unpooling, cropping and segmentation data."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """One fork: ``table`` over BVLC's, ``v1_types`` (V1 enum name to V2 type), ``types`` (the V2 types it adds)."""
-
-    name: str
-    about: str
-    table: str
-    v1_types: dict[str, str] = field(default_factory=dict)
-    types: str = ""
-
+from repro.caffe.schema.dialects.dialect import Dialect
 
 DECONVNET = Dialect(
     "deconvnet",
@@ -64,7 +47,10 @@ message UnpoolingParameter
   engine 11 Engine = DEFAULT
 enum UnpoolingParameter.UnpoolMethod MAX=0 AVE=1 TILE=2
 enum UnpoolingParameter.Engine DEFAULT=0 CAFFE=1
+message LossParameter
+  normalize 2 bool = true
 message ImageDataParameter
+  batch_size 4 uint32
   ignore_label 15 int32 = 255, label_type 16 LabelType = IMAGE, other_object_label 17 int32 = 0
   has_label 13 bool = true, max_labels 14 int32 = 1
 enum ImageDataParameter.LabelType NONE=0 IMAGE=1 PIXEL=2
@@ -89,5 +75,3 @@ message SolverParameter
     "EltwiseAccuracy Unpooling BN RedSoftmaxWithLoss RedAccuracy ImageSegData WindowSegData WindowInstSegData "
     "BinaryAccuracy WindowClsData DropoutChannel SelectSegBinary",
 )
-
-DIALECTS = (DECONVNET,)

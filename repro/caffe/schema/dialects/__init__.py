@@ -1,0 +1,20 @@
+"""What each fork of Caffe changed in the schema, as tables laid over BVLC's; one file for each family of forks.
+
+Forks reuse the numbers of fields and enum values, so there is no schema that fits all of them. Where a fork's fields
+exist only in its V1 message, the V2 message gets the same field without a number, so that an upgraded net has a place
+for it; a number that is not known is left open in the same way, and the field then exists in the text format only.
+Where several dialects read a file with the same meaning, the one listed first gives its name.
+"""
+
+from __future__ import annotations
+
+from repro.caffe.schema.dialects.deconvnet import DECONVNET
+from repro.caffe.schema.dialects.deeplab import DEEPLAB, DEEPLAB_V2
+from repro.caffe.schema.dialects.dialect import Dialect
+from repro.caffe.schema.dialects.pspnet import PSPNET
+from repro.caffe.schema.dialects.segnet import SEGNET, SEGNET_CUDNN5
+from repro.caffe.schema.dialects.ssd import SSD
+
+DIALECTS: tuple[Dialect, ...] = (DECONVNET, SEGNET, SEGNET_CUDNN5, DEEPLAB, DEEPLAB_V2, PSPNET, SSD)
+
+__all__ = ["DIALECTS", "Dialect"]
