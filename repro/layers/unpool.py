@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from repro.errors import InputError
@@ -46,7 +48,7 @@ class Unpooling(Layer):
         h, w = (window_map(self.kernel[a], self.stride[a], 0).inverse() for a in (0, 1))
         return h, w
 
-    def forward(self, *bottoms: torch.Tensor | Switches) -> tuple[torch.Tensor, ...]:
+    def forward(self, *bottoms: Any) -> tuple[torch.Tensor, ...]:
         x = bottoms[0]
         try:
             if self.method == "AVE":
