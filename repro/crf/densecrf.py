@@ -130,8 +130,8 @@ class DenseCRF(nn.Module):
         image = None if images is None else images[index]
         applied, compatibilities = [], []
         for kernel, compat in zip(self.kernels, self.compatibilities, strict=True):
-            features = kernel.features(image, index, height, width, unary.dtype)
-            applied.append(NormalizedKernel.build(features, kernel.normalization or self.normalization))
+            features = kernel.features(image, index, height, width)
+            applied.append(NormalizedKernel.build(features, kernel.normalization or self.normalization, unary.dtype))
             c = compat.to(unary.dtype)
             compatibilities.append((c + c.T) / 2 if c.dim() == 2 else c)
         return Inference(unary, applied, compatibilities)

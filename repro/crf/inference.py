@@ -26,12 +26,12 @@ class NormalizedKernel:
     scale_out: Tensor | None
 
     @classmethod
-    def build(cls, features: Tensor, normalization: str) -> NormalizedKernel:
-        """features N×d; with n = K·1: "symmetric" 1/sqrt(n) on both sides, "before" and "after" 1/n on one."""
-        lattice = PermutohedralLattice(features)
+    def build(cls, features: Tensor, normalization: str, dtype: torch.dtype) -> NormalizedKernel:
+        """features N×d, applied in `dtype`; with n = K·1: "symmetric" 1/sqrt(n) on both sides, else 1/n on one."""
+        lattice = PermutohedralLattice(features).to(dtype)
         if normalization == "none":
             return cls(lattice, None, None)
-        response = lattice.filter(features.new_ones((len(features), 1)))[:, 0] + _EPSILON
+        response = lattice.filter(torch.ones((len(features), 1), dtype=dtype))[:, 0] + _EPSILON
         if normalization == "symmetric":
             factor = 1 / response.sqrt()
             return cls(lattice, factor, factor)

@@ -3,6 +3,7 @@
 A kernel is exp(-|f_i - f_j|^2 / 2) over features in units of their standard deviations. `compat` is the label
 compatibility: a number w (Potts: agreeing neighbours gain w), one number per label, or a labels×labels matrix; vectors
 and matrices are used as energies as they stand (so Potts w equals -w·I), matrices are symmetrised.
+Features of pixels are float32 whatever the unary's dtype: which lattice vertices exist then agrees with the reference.
 Source: Krähenbühl and Koltun 2011, section 3; feature order as in the 2-D methods of densecrf.cpp.
 """
 
@@ -34,7 +35,7 @@ class Kernel(Protocol):
     def normalization(self) -> str | None:
         """One of NORMALIZATIONS, or None for the model's."""
 
-    def features(self, image: Tensor | None, index: int, height: int, width: int, dtype: torch.dtype) -> Tensor:
+    def features(self, image: Tensor | None, index: int, height: int, width: int) -> Tensor:
         """N×d features of image `index` of the batch, N = height·width in row-major order; `image` is H×W×channels."""
 
 
@@ -50,9 +51,9 @@ class Gaussian:
         _deviations("Gaussian sxy", self.sxy, 2)
         _check_normalization(self.normalization)
 
-    def features(self, image: Tensor | None, index: int, height: int, width: int, dtype: torch.dtype) -> Tensor:
+    def features(self, image: Tensor | None, index: int, height: int, width: int) -> Tensor:
         """N×2 features; the image is not looked at."""
-        return _positions(height, width, dtype) / torch.tensor(_deviations("sxy", self.sxy, 2), dtype=dtype)
+        return _positions(height, width, self.sxy)
 
 
 @dataclass(frozen=True)
@@ -73,22 +74,22 @@ class Bilateral:
         _deviations("Bilateral srgb", self.srgb, None)
         _check_normalization(self.normalization)
 
-    def features(self, image: Tensor | None, index: int, height: int, width: int, dtype: torch.dtype) -> Tensor:
+    def features(self, image: Tensor | None, index: int, height: int, width: int) -> Tensor:
         """N×(2 + channels) features."""
         if image is None:
             raise InputError("a Bilateral kernel compares colours, but no image was given")
         channels = image.shape[-1]
         deviations = _deviations("Bilateral srgb", self.srgb, channels)
-        places = _positions(height, width, dtype) / torch.tensor(_deviations("sxy", self.sxy, 2), dtype=dtype)
-        colours = image.reshape(-1, channels).to(dtype) / torch.tensor(deviations, dtype=dtype)
-        return torch.cat([places, colours], dim=1)
+        colours = image.reshape(-1, channels).to(torch.float32) / torch.tensor(deviations, dtype=torch.float32)
+        return torch.cat([_positions(height, width, self.sxy), colours], dim=1)
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureKernel:
     """Compares any features: N×d (the same for every image) or B×N×d, N = H·W in row-major order, 1 <= d <= 8.
 
-    float32 or float64, already divided by their standard deviations. A volume is a unary with its voxels in H·W.
+    float32 or float64 (the lattice is built in that dtype), already divided by their standard deviations. A volume is a
+    unary with its voxels in H·W.
     """
 
     points: Tensor
@@ -101,7 +102,7 @@ class FeatureKernel:
             raise InputError(f"FeatureKernel: expected a tensor N×d or B×N×d, got {shape}")
         _check_normalization(self.normalization)
 
-    def features(self, image: Tensor | None, index: int, height: int, width: int, dtype: torch.dtype) -> Tensor:
+    def features(self, image: Tensor | None, index: int, height: int, width: int) -> Tensor:
         """The features of image `index`; the image itself is not looked at."""
         points = self.points
         if points.dim() == 3:
@@ -112,12 +113,14 @@ class FeatureKernel:
             raise InputError(
                 f"FeatureKernel: {points.shape[0]} points for a unary of {height}×{width} = {height * width}"
             )
-        return points.to(dtype)
+        return points
 
 
-def _positions(height: int, width: int, dtype: torch.dtype) -> Tensor:
-    y, x = torch.meshgrid(torch.arange(height, dtype=dtype), torch.arange(width, dtype=dtype), indexing="ij")
-    return torch.stack([x.reshape(-1), y.reshape(-1)], dim=1)
+def _positions(height: int, width: int, sxy: float | Sequence[float]) -> Tensor:
+    sx, sy = torch.tensor(_deviations("sxy", sxy, 2), dtype=torch.float32)
+    x = torch.arange(width, dtype=torch.float32) / sx
+    y = torch.arange(height, dtype=torch.float32) / sy
+    return torch.stack([x.expand(height, width).reshape(-1), y[:, None].expand(height, width).reshape(-1)], dim=1)
 
 
 def _deviations(name: str, value: float | Sequence[float], count: int | None) -> list[float]:

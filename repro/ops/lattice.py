@@ -8,6 +8,7 @@ any number of threads and on every run.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import torch
@@ -122,7 +123,7 @@ class PermutohedralLattice:
                 f"values are {values.dtype}, the lattice {self.dtype}; convert one, e.g. lattice.to(dtype)"
             )
         _require_cpu("values", values)
-        flat = values.reshape(-1, values.shape[-1])
+        flat = values.reshape(math.prod(lead), values.shape[-1])
         scales = [_flat_scale(name, s, lead, self.dtype) for name, s in (("in", scale_in), ("out", scale_out))]
         out = torch.ops.repro.lattice_filter(flat, *scales, *self.arrays.tensors(), transpose)
         return out.reshape(values.shape)
