@@ -11,44 +11,14 @@ import pytest
 import torch
 
 from repro import Net
+from repro.seeded import seeded_layers
 
 BOUND = 1e-4
 
 
-def layer_weights(kind: str, shapes, bottom_type: str, seed: int) -> list[np.ndarray]:
-    """The reference nets' seeded weights: scaled normal draws, one generator per layer."""
-    generator = np.random.Generator(np.random.PCG64(seed))
-    if kind == "BN":
-        scale = 1.0 + 0.1 * generator.standard_normal(shapes[0])
-        return [a.astype(np.float32) for a in (scale, 0.1 * generator.standard_normal(shapes[1]))]
-    weight = shapes[0]
-    if kind == "Convolution":
-        fan = weight[1] * weight[2] * weight[3]
-    else:
-        fan = weight[0] * (1 if weight[2] == 7 else weight[2] * weight[3])
-    gain = {"Pooling": 0.5, "Unpooling": 4.0}.get(bottom_type, 1.0)
-    arrays = [(generator.standard_normal(weight) * np.sqrt(2.0 * gain / fan)).astype(np.float32)]
-    if len(shapes) > 1:
-        arrays.append((0.1 * generator.standard_normal(shapes[1])).astype(np.float32))
-    return arrays
-
-
-def seeded_weights(net: Net, base: int) -> dict[str, list[np.ndarray]]:
-    """Weights for every layer with parameters: seed = base + its ordinal; the gain follows what feeds the layer."""
-    maker: dict[str, str] = {}
-    weights: dict[str, list[np.ndarray]] = {}
-    for layer in net.caffe_layers:
-        spec = layer.spec
-        if layer.blobs:
-            shapes = [(1,) * (4 - p.dim()) + tuple(p.shape) for p in layer.blobs]
-            weights[spec.name] = layer_weights(spec.type, shapes, maker.get(spec.bottoms[0], ""), base + len(weights))
-        maker.update(dict.fromkeys(spec.tops, spec.type))
-    return weights
-
-
 def seeded_net(prototxt: Path, base: int) -> Net:
     net = Net(prototxt)
-    net.load(seeded_weights(net, base))
+    net.load({name: blobs for name, _, blobs in seeded_layers(net.spec, base)})
     return net
 
 
