@@ -15,7 +15,10 @@ PACKAGE = ROOT / "repro"
 LONGEST = 400
 BOTTOM = ("caffe", "errors", "files", "manifest", "paths", "_build")
 # single files that belong to a room of the plan; `repro` itself (its __init__) is the front door, above everything
-ROOM_OF_FILE = {"graph": "net", "loading": "net", "summary": "net", "__main__": "repro", "__init__": "repro"}
+NET_FILES = ("graph", "loading", "seeded", "summary")
+ROOM_OF_FILE = dict.fromkeys(NET_FILES, "net") | {"__main__": "repro", "__init__": "repro"}
+# rooms that stand on one level with a room of the plan: Caffe's own arithmetic, which layers call as they call ops
+BESIDE = {"exact": "ops"}
 
 
 def levels() -> dict[str, int]:
@@ -25,7 +28,8 @@ def levels() -> dict[str, int]:
     steps = [re.findall(r"\w+", step) for step in chain.split("->")]
     assert steps[-1] == ["csrc"]
     height = {room: len(steps) - depth for depth, step in enumerate(steps[:-1]) for room in step}
-    return height | dict.fromkeys(BOTTOM, 0) | {"repro": len(steps) + 1}
+    beside = {room: height[other] for room, other in BESIDE.items()}
+    return beside | height | dict.fromkeys(BOTTOM, 0) | {"repro": len(steps) + 1}
 
 
 def room_of(module: str) -> str:
