@@ -51,8 +51,9 @@ gpu: cuda ## on a GPU machine: build the CUDA part, run the GPU tests and the GP
 	  echo "make gpu: torch $$($(BIN)/python -c 'import torch; print(torch.__version__)') sees no CUDA device here;" \
 	       "the CUDA part was built, nothing of it was run" >&2; exit 1; }
 	$(BIN)/python -m pytest -m gpu $(PYTEST)
-	@set -e; for script in $$(grep -l -- '--device' benchmarks/*.py 2>/dev/null); do \
-	  echo "== $$script"; $(BIN)/python $$script --device cuda; done
+	@set -e; scripts=$$(grep -l -- '"--device"' benchmarks/*.py || true); \
+	[ -n "$$scripts" ] || echo "make gpu: no script in benchmarks/ takes --device"; \
+	for script in $$scripts; do echo "== $$script"; $(BIN)/python $$script --device cuda; done
 
 clean: ## remove what make has built, the environment included
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
