@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from repro.caffe import NetSpec
 from repro.errors import NetError
-from repro.layers import BuildContext, Layer, Shape, layer_class, require_all
+from repro.layers import BuildContext, Layer, Shape, layer_class, require_all, require_exact
 from repro.layers.alignment import AlignmentTracker
 
 
@@ -34,13 +34,21 @@ class Graph:
     outputs: list[str]
 
 
-def build_graph(spec: NetSpec, shapes: Mapping[str, Sequence[int]] | None = None, numerics: str = "native") -> Graph:
+def build_graph(
+    spec: NetSpec,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    numerics: str = "native",
+    *,
+    allow_python: bool = False,
+) -> Graph:
     """Build every layer with its parameters on the meta device.
 
     `shapes`: blob name -> shape for blobs of Input and data layers, over what the prototxt says.
     UnsupportedError names all unknown layer types at once; NetError what does not fit, with file and line.
     """
     require_all(spec.layers)
+    if numerics == "exact":
+        require_exact(spec.layers)
     given = {name: tuple(int(d) for d in shape) for name, shape in (shapes or {}).items()}
     tracker = AlignmentTracker()
     known: dict[str, Shape] = {}
@@ -56,10 +64,10 @@ def build_graph(spec: NetSpec, shapes: Mapping[str, Sequence[int]] | None = None
                 f"{layer_spec.where}: layer '{layer_spec.name}' reads blob '{missing[0]}', which no layer before it "
                 f"makes; there are: {', '.join(known) or 'none yet'}"
             )
-        context = BuildContext(spec.phase, numerics, spec.dialect, given, tracker.align)
+        context = BuildContext(spec.phase, numerics, spec.dialect, allow_python, given, tracker.align)
         bottom_shapes = [known[b] for b in layer_spec.bottoms]
         layer = layer_class(layer_spec)(layer_spec, bottom_shapes, context)
-        is_source = not layer_spec.bottoms
+        is_source = layer.is_input
         in_place = _check_tops(layer, known)
         step = Step(layer, f"{place:03d}__{layer_spec.name}", bottom_shapes, is_source)
         place += layer_spec.type != "Input"

@@ -14,7 +14,7 @@ from torch import nn
 
 from repro.caffe import Model, read_caffemodel, write_caffemodel
 from repro.errors import WeightsError
-from repro.layers.fillers import fill
+from repro.layers.fillers import LEGACY_BLOBS, fill
 
 if TYPE_CHECKING:
     from repro.layers import Layer
@@ -116,7 +116,7 @@ def materialize(net: Net, generator: torch.Generator | None) -> None:
         for key, parameter in list(layer._parameters.items()):
             if parameter is not None and parameter.is_meta:
                 values = torch.empty(parameter.shape)
-                fill(values, layer.fillers[key], generator)
+                fill(values, layer.fillers[key], generator, legacy_blobs=layer.context.dialect in LEGACY_BLOBS)
                 _store(layer, key, values)
 
 

@@ -45,7 +45,8 @@ class Net(nn.Module):
     prototxt: path, text, or NetSpec. weights: .caffemodel path, Model, or mapping layer name -> arrays; without them
     the fillers' values, drawn from `seed`. phase: "TEST" or "TRAIN" (also sets train()/eval()). numerics: "native"
     (float32, deterministic, no TF32). shapes: blob name -> shape for Input and data layers. allow_missing: a layer
-    without weights in the file keeps its filler's values (default: an error).
+    without weights in the file keeps its filler's values (default: an error). allow_python: Python layers may be
+    imported by the names the prototxt gives (executes that code: only for files you trust).
 
     ``net(data=x)`` gives {output blob: tensor}. ``net.params`` maps layer names to parameter lists in Caffe's order;
     ``state_dict`` keys are "<layer>.weight", "<layer>.bias", "<layer>.scale" ... Shapes are Caffe's N, C, H, W.
@@ -66,6 +67,7 @@ class Net(nn.Module):
         level: int = 0,
         stages: Sequence[str] = (),
         dialect: str | None = None,
+        allow_python: bool = False,
     ) -> None:
         super().__init__()
         if numerics != "native":
@@ -76,7 +78,7 @@ class Net(nn.Module):
             if isinstance(prototxt, NetSpec)
             else load_net(prototxt, phase=phase, level=level, stages=tuple(stages), dialect=dialect)
         )
-        self.graph: Graph = build_graph(self.spec, shapes, numerics)
+        self.graph: Graph = build_graph(self.spec, shapes, numerics, allow_python=allow_python)
         self.caffe_layers: list[Layer] = [step.layer for step in self.graph.steps]
         for step in self.graph.steps:
             self._modules[self._module_name(step)] = step.layer
@@ -118,6 +120,8 @@ class Net(nn.Module):
             for index, parameter in enumerate(layer.blobs):
                 given = layer.spec.params[index] if index < len(layer.spec.params) else None
                 lr_mult, decay_mult = (given.lr_mult, given.decay_mult) if given else (1.0, 1.0)
+                if layer.frozen(index):
+                    lr_mult = decay_mult = 0.0
                 entries.append((layer.spec.name, index, parameter, lr_mult, decay_mult))
         return entries
 

@@ -27,6 +27,8 @@ class BuildContext:
     phase: str = "TEST"
     numerics: str = "native"
     dialect: str = "bvlc"
+    # whether a Python layer may be imported by the module and class name the prototxt gives
+    allow_python: bool = False
     # shapes the caller gives for blobs of Input and data layers, over what the prototxt says
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     # (blob a, blob b) -> their coordinate maps to one common ancestor; only Crop asks
@@ -40,10 +42,14 @@ class Layer(nn.Module):
     also adds its parameter blobs) and says its top shapes in ``infer``; shapes are those of Caffe (N, C, H, W).
     """
 
+    # a place where blobs enter from outside (Input and data layers)
+    is_input: bool = False
     # what a bottom may be besides a tensor: layers that know how to use pooling switches without Caffe's float mask
     accepts_switches: ClassVar[bool] = False
     # tops never share memory with a bottom, so that a following in-place layer may overwrite them
     fresh_tops: ClassVar[bool] = True
+    # has a form with Caffe's own arithmetic, bit for bit (numerics "exact")
+    has_exact: ClassVar[bool] = False
     # (fewest, most) bottoms and tops; None = any number
     bottoms: ClassVar[tuple[int, int | None]] = (1, 1)
     tops: ClassVar[tuple[int, int | None]] = (1, 1)
@@ -97,7 +103,16 @@ class Layer(nn.Module):
         """InputError naming this layer: the net is fine, the data are not."""
         raise InputError(f"{self.describe()}: {message}")
 
+    @property
+    def exact(self) -> bool:
+        """Whether this layer computes with Caffe's own arithmetic."""
+        return self.context.numerics == "exact"
+
     # --- for the net
+
+    def frozen(self, index: int) -> bool:
+        """Whether blob `index` is never learnt, whatever the prototxt says (running statistics)."""
+        return False
 
     @property
     def blobs(self) -> list[nn.Parameter]:
@@ -153,3 +168,20 @@ def need_4d(layer: Layer, shape: Shape) -> tuple[int, int, int, int]:
     if len(shape) != 4:
         layer.fail(f"bottom '{layer.spec.bottoms[0]}' has shape {shape}, expected 4 axes (N, C, H, W)")
     return shape
+
+
+def axis_of(layer: Layer, value: int, rank: int, name: str = "axis") -> int:
+    """An axis option counted from the front, or NetError; -1 is the last."""
+    if not -rank <= value < rank:
+        layer.fail(f"{name} {value} is outside the bottom's {rank} axes")
+    return value % rank
+
+
+def option(options: Any, name: str, default: Any) -> Any:
+    """An option that only some dialects have: its value (the schema's default where unset), else `default`."""
+    return getattr(options, name) if name in options.message_type.fields else default
+
+
+def filler_of(options: Any, name: str, default: float = 0.0) -> Any:
+    """The filler message `name`, or the constant that stands in where the prototxt gives none."""
+    return getattr(options, name) if option(options, name, None) is not None and options.has(name) else default

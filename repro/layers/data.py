@@ -18,6 +18,8 @@ from repro.layers.registry import register
 class Source(Layer):
     """A layer without bottoms whose tops the caller gives."""
 
+    is_input = True
+    has_exact = True
     bottoms = (0, 0)
     tops: ClassVar[tuple[int, int | None]] = (1, None)
     fresh_tops = False

@@ -16,11 +16,24 @@ from repro.errors import NetError
 _Fill = Callable[[torch.Tensor, Any, torch.Generator | None], None]
 
 
-def fill(tensor: torch.Tensor, filler: Any, generator: torch.Generator | None = None) -> None:
-    """Fill in place by a FillerParameter message; None (no filler written) means zeros, as in Caffe."""
-    if filler is None:
-        tensor.zero_()
+# dialects whose Caffe wrote every blob with four axes, so that a matrix is (1, 1, outputs, inputs): early 2015 and before
+LEGACY_BLOBS = frozenset(("deconvnet", "deeplab"))
+
+
+def fill(
+    tensor: torch.Tensor, filler: Any, generator: torch.Generator | None = None, *, legacy_blobs: bool = False
+) -> None:
+    """Fill in place by a FillerParameter message.
+
+    A number, or None for 0, is a constant (no filler written). `legacy_blobs`: the fans are those of the blob with
+    leading ones up to four axes, so an InnerProduct weight has a fan_in of inputs * outputs, as in old Caffe.
+    """
+    if filler is None or isinstance(filler, int | float):
+        with torch.no_grad():
+            tensor.fill_(filler or 0.0)
         return
+    if legacy_blobs and tensor.dim() < 4:
+        tensor = tensor.view(*[1] * (4 - tensor.dim()), *tensor.shape)
     kind = filler.type
     if kind not in _FILLERS:
         raise NetError(f"{filler.where}: unknown filler '{kind}'; known: {', '.join(sorted(_FILLERS))}")
@@ -40,7 +53,8 @@ def _gaussian(tensor: torch.Tensor, filler: Any, generator: torch.Generator | No
     tensor.normal_(filler.mean, filler.std, generator=generator)
     if filler.has("sparse") and filler.sparse >= 0:
         # Caffe keeps on average `sparse` inputs per output
-        keep = filler.sparse / tensor.shape[0]
+        outputs = tensor.shape[2] if tensor.shape[:2] == (1, 1) and tensor.dim() == 4 else tensor.shape[0]
+        keep = filler.sparse / outputs
         tensor.mul_(torch.empty_like(tensor).bernoulli_(min(keep, 1.0), generator=generator))
 
 
