@@ -74,8 +74,8 @@ def resize_map(
 
 def _resample_lines(lines: torch.Tensor, n_out: int, part: tuple[int, int], resampling: Flavour) -> torch.Tensor:
     taps = bilinear_taps(lines.shape[0], n_out, True, resampling)
-    index = torch.from_numpy(np.ascontiguousarray(taps.index[part[0] : part[1]].T)).to(lines.device)
-    weight = torch.from_numpy(np.ascontiguousarray(taps.weight[part[0] : part[1]].T)).to(lines)
+    index = torch.from_numpy(np.array(taps.index[part[0] : part[1]].T, order="C")).to(lines.device)
+    weight = torch.from_numpy(np.array(taps.weight[part[0] : part[1]].T, order="C")).to(lines)
     total = lines.index_select(0, index[0]).mul_(weight[0, :, None, None])
     for tap in range(1, len(index)):
         # kept apart from the addition: one rounding more than a fused multiply-add, as the original has

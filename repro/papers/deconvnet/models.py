@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from repro import paths
-from repro.errors import DataError, InputError, WeightsError
+from repro.errors import DataError, DeviceError, InputError, WeightsError
 from repro.net import Net
 from repro.papers.deconvnet.recipe import Recipe
 from repro.papers.deconvnet.scorer import NetScorer
@@ -45,16 +47,24 @@ def load_model(name: str, weights: str | Path | None, recipe: Recipe, device: st
     """The scorer of a named model, and the recipe with the model's changes and input size.
 
     weights: a .caffemodel; None: the model's own file in weights/. InputError for an unknown name, WeightsError where
-    the weights are not there, and what `Net` raises.
+    the weights are not there, DeviceError for a device torch does not know, and
+    what `Net` raises.
     """
     if name not in MODELS:
         raise InputError(f"model '{name}': there are {', '.join(MODELS)}")
     model = MODELS[name]
-    net = Net(paths.prototxt(model.prototxt), _weights(model, weights), device=device)
+    net = Net(paths.prototxt(model.prototxt), _weights(model, weights), device=_device(device))
     side = next(iter(net.inputs.values()))[-1]
     return NetScorer(net, input_blob=next(iter(net.inputs))), dataclasses.replace(
         recipe, input_size=side, **model.changes
     )
+
+
+def _device(name: str) -> torch.device:
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise DeviceError(f"device '{name}': not a device of torch; 'cpu' and 'cuda' are usual") from None
 
 
 def _weights(model: Model, given: str | Path | None) -> Path:

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from repro.data.resample import FLAVOURS, axis_order, bilinear_taps, imresize
+from repro.errors import InputError
+
+
+def ramp() -> np.ndarray:
+    return np.arange(1.0, 65.0).reshape(8, 8).T
+
+
+@pytest.mark.parametrize("flavour", ["matlab", "octave"])
+def test_matlab_s_published_ramp(flavour: str) -> None:
+    expected = [[6.625, 21.625, 37.625, 52.625], [8.5, 23.5, 39.5, 54.5], [10.5, 25.5, 41.5, 56.5],
+                [12.375, 27.375, 43.375, 58.375]]  # fmt: skip
+    np.testing.assert_allclose(imresize(ramp(), (4, 4), flavour=flavour), expected, atol=1e-12)
+
+
+def test_without_antialias_four_neighbours_are_averaged() -> None:
+    got = imresize(ramp(), (4, 4), antialias=False)
+    np.testing.assert_allclose(got, ramp().reshape(4, 2, 4, 2).mean((1, 3)))
+
+
+def test_enlarging_keeps_linear_functions_away_from_the_border() -> None:
+    got = imresize(np.arange(10.0)[:, None] * np.ones((1, 3)), (25, 3))
+    centre = (np.arange(25) + 0.5) * 10 / 25 - 0.5
+    np.testing.assert_allclose(got[:, 0], np.clip(centre, 0, 9), atol=1e-12)
+
+
+def test_octave_s_weights_ripple_where_matlab_s_sum_to_one() -> None:
+    matlab, octave = (bilinear_taps(300, 224, True, f).weight.sum(1) for f in ("matlab", "octave"))
+    np.testing.assert_allclose(matlab, 1, atol=1e-12)
+    assert 0.01 < np.abs(octave - 1).max() < 0.2
+
+
+@pytest.mark.parametrize(
+    ("target", "order"), [((5, 4), (1, 0)), ((4, 5), (0, 1)), ((5, 5), (0, 1)), ((30, 20), (1, 0)), ((10, 30), (0, 1))]
+)
+def test_matlab_resamples_the_axis_that_shrinks_most_first(target: tuple, order: tuple) -> None:
+    assert axis_order((10, 10), target) == order
+    assert axis_order((10, 10), target, "octave") == (1, 0)
+
+
+def test_integers_round_after_each_axis_in_matlab_and_once_in_octave() -> None:
+    image = np.array([[0, 1], [0, 0]], np.uint8)
+    # rows first: 0.25 and 0.75 of 1 round to 1, 1, 0, 0; then columns again
+    assert imresize(image, (1, 1), flavour="matlab").item() == 1
+    assert imresize(image, (1, 1), flavour="octave").item() == 0
+    assert imresize(image, (2, 2)).dtype == np.uint8
+
+
+def test_halves_round_away_from_zero() -> None:
+    assert imresize(np.array([[0, 1]], np.int16), (1, 1)).item() == 1
+    assert imresize(np.array([[0, -1]], np.int16), (1, 1)).item() == -1
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32, np.float64])
+def test_dtype_and_rank_stay(flavour: str, dtype: type) -> None:
+    for shape in ((7, 9), (7, 9, 1), (7, 9, 3)):
+        got = imresize(np.ones(shape, dtype), (5, 12), flavour=flavour)
+        assert got.dtype == dtype
+        assert got.shape == (5, 12, *shape[2:])
+
+
+def test_the_result_is_a_new_array() -> None:
+    image = np.ones((3, 3))
+    imresize(image, (3, 3))[:] = 5
+    assert image.max() == 1
+
+
+@pytest.mark.parametrize(
+    ("array", "size", "kwargs", "text"),
+    [
+        (np.ones((0, 3)), (2, 2), {}, "non-empty"),
+        (np.ones(3), (2, 2), {}, "non-empty"),
+        ([[1]], (2, 2), {}, "list"),
+        (np.ones((2, 2), bool), (2, 2), {}, "dtype bool"),
+        (np.ones((2, 2), complex), (2, 2), {}, "complex"),
+        (np.ones((2, 2)), (0, 2), {}, "0×2"),
+        (np.ones((2, 2)), 5, {}, "(height, width)"),
+        (np.ones((2, 2)), (1, 1), {"method": "bicubic"}, "bicubic"),
+        (np.ones((2, 2)), (1, 1), {"flavour": "gimp"}, "gimp"),
+    ],
+)
+def test_bad_input_is_named(array: object, size: object, kwargs: dict, text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        imresize(array, size, **kwargs)
+    assert text in str(caught.value)
