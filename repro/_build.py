@@ -32,7 +32,8 @@ TORCH_TARGET_VERSION = "0x020a000000000000"
 
 # No -march: one binary must start on every x86-64, and where wider vectors pay the function itself carries clones for
 # them. -ffp-contract=off because a fused multiply-add would round once where the original rounds twice. The two -fno-*
-# change no value; they only allow comparisons and square roots to be vectorised.
+# change no value; they only allow comparisons and square roots to be vectorised. -Wno-psabi: vectors wider than the
+# baseline's are passed between inlined functions only, so no ABI is touched.
 CXX_FLAGS = (
     "-std=c++20",
     "-O3",
@@ -43,6 +44,7 @@ CXX_FLAGS = (
     "-fvisibility=hidden",
     "-Wall",
     "-Wextra",
+    "-Wno-psabi",
     f"-DTORCH_TARGET_VERSION={TORCH_TARGET_VERSION}",
 )
 

@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "pages.h"
 #include "pool/pool.h"
 
 namespace repro::pool {
@@ -100,7 +101,9 @@ inline Tensor in_format(const Tensor& t, MemoryFormat format) {
 }
 
 inline Tensor allocate(const Sizes& size, ScalarType type, const Tensor& like, MemoryFormat format) {
-  return torch::stable::empty(size, type, std::nullopt, like.device(), std::nullopt, format);
+  const Tensor t = torch::stable::empty(size, type, std::nullopt, like.device(), std::nullopt, format);
+  if (like.is_cpu()) prefer_huge_pages(t.mutable_data_ptr(), t.numel() * t.element_size());
+  return t;
 }
 
 inline View view_of(index_t n, index_t c, index_t h, index_t w, MemoryFormat format) {

@@ -1,5 +1,6 @@
 // The pooling functors over torch's threads.
 #include "pool/ops.h"
+#include "pool/tiles_cpu.h"
 
 namespace repro::pool {
 namespace {
@@ -20,8 +21,9 @@ struct Cpu {
   // Rows of the view in memory order, so that neighbours in the inner loop are neighbours in memory.
   template <typename F>
   static void run(const F& f, const View& over, const Tensor&) {
+    if (run_tiled(f)) return;
     const index_t window = f.win.kh * f.win.kw;
-    if (over.sc == 1 && over.c > 1) {
+    if (is_channels_last(over)) {
       for_each(over.n * over.h, over.w * over.c * window, [&](index_t row) {
         const index_t n = row / over.h, h = row % over.h;
         for (index_t w = 0; w < over.w; ++w) {

@@ -15,6 +15,7 @@ LAYOUTS = (torch.contiguous_format, torch.channels_last)
 WINDOWS = (
     ((6, 8), (2, 2), (2, 2), (0, 0)),
     ((7, 9), (2, 2), (2, 2), (0, 0)),
+    ((5, 27), (2, 2), (2, 2), (0, 0)),  # enough windows and channels for whole vectors and a tail
     ((7, 6), (3, 3), (2, 2), (0, 0)),
     ((7, 6), (3, 3), (2, 2), (1, 1)),
     ((9, 6), (3, 2), (2, 3), (1, 0)),
@@ -56,7 +57,8 @@ def equal(ours: torch.Tensor, wanted: np.ndarray) -> None:
 
 def case(window: tuple, dtype: torch.dtype, layout: torch.memory_format) -> tuple[torch.Tensor, tuple]:
     plane, kernel, stride, pad = window
-    return draw((2, 3, *plane), dtype, layout, seed=sum(plane)), (kernel, stride, pad)
+    channels = 11 if plane[1] == 27 else 3
+    return draw((2, channels, *plane), dtype, layout, seed=sum(plane)), (kernel, stride, pad)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=("nchw", "nhwc"))

@@ -1,0 +1,157 @@
+// 2x2 windows of stride 2 without padding, as in every pooling layer of VGG and DeconvNet: L windows at once, in
+// vectors of the compiler (GCC's and Clang's, so any processor), doing what the functors of pool.h do.
+//
+// `interleaved` is NCHW, where windows are neighbours in a row and their corners alternate; otherwise NHWC, where
+// channels are neighbours and `distance` leads from a left-hand corner to the right-hand one. L = 1 is plain code.
+#pragma once
+
+#include <cstring>
+#include <type_traits>
+#include <utility>
+
+#include "pool/pool.h"
+
+namespace repro::pool {
+
+template <typename T, int L>
+struct LanesOf {
+  typedef T type __attribute__((vector_size(L * sizeof(T))));
+};
+template <typename T>
+struct LanesOf<T, 1> {
+  using type = T;
+};
+template <typename T, int L>
+using Lanes = typename LanesOf<T, L>::type;
+
+// The integer of T's size: unpooling only copies, so it need not know the type.
+template <typename T>
+using Raw = std::conditional_t<sizeof(T) == 2, uint16_t, std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>>;
+
+template <typename V, typename T>
+REPRO_HD V load(const T* from) {
+  V v;
+  std::memcpy(&v, from, sizeof v);
+  return v;
+}
+
+template <typename V, typename T>
+REPRO_HD void store(T* to, V v) {
+  std::memcpy(to, &v, sizeof v);
+}
+
+template <typename To, int L, typename V>
+REPRO_HD Lanes<To, L> convert(V v) {
+  if constexpr (L == 1) {
+    return static_cast<To>(v);
+  } else {
+    return __builtin_convertvector(v, Lanes<To, L>);
+  }
+}
+
+// a0 a1 .. and b0 b1 .. from a0 b0 a1 b1 .. in memory.
+template <int L, typename T, int... I>
+REPRO_HD std::pair<Lanes<T, L>, Lanes<T, L>> unzip(const T* from, std::integer_sequence<int, I...>) {
+  using V = Lanes<T, L>;
+  const V low = load<V>(from), high = load<V>(from + L);
+  return {__builtin_shufflevector(low, high, (2 * I)...), __builtin_shufflevector(low, high, (2 * I + 1)...)};
+}
+
+template <int L, typename T, int... I>
+REPRO_HD void zip(T* to, Lanes<T, L> a, Lanes<T, L> b, std::integer_sequence<int, I...>) {
+  store(to, __builtin_shufflevector(a, b, (I / 2 + I % 2 * L)...));
+  store(to + L, __builtin_shufflevector(a, b, ((I + L) / 2 + I % 2 * L)...));
+}
+
+// The left-hand and right-hand corners of L windows.
+template <bool interleaved, int L, typename T>
+REPRO_HD std::pair<Lanes<T, L>, Lanes<T, L>> read_corners(const T* from, index_t distance) {
+  if constexpr (L == 1) {
+    return {from[0], from[interleaved ? 1 : distance]};
+  } else if constexpr (interleaved) {
+    return unzip<L>(from, std::make_integer_sequence<int, L>());
+  } else {
+    return {load<Lanes<T, L>>(from), load<Lanes<T, L>>(from + distance)};
+  }
+}
+
+template <bool interleaved, int L, typename T>
+REPRO_HD void write_corners(T* to, index_t distance, Lanes<T, L> left, Lanes<T, L> right) {
+  if constexpr (L > 1 && interleaved) {
+    zip<L>(to, left, right, std::make_integer_sequence<int, L>());
+  } else {
+    store(to, left);
+    store(to + (interleaved ? 1 : distance), right);
+  }
+}
+
+// One corner's turn in MaxPool.
+template <typename V, typename W, typename Where>
+REPRO_HD void challenge(V corner, Where position, W& best, Where& where) {
+  const auto wins = corner > best;
+  best = wins ? corner : best;
+  where = wins ? position : where;
+}
+
+template <bool interleaved, int L, typename T>
+REPRO_HD void pool_windows(const T* top, const T* bottom, index_t distance, T* y, uint8_t* switches) {
+  using Lane = std::conditional_t<sizeof(T) == 8, int64_t, int32_t>;
+  const auto [a, b] = read_corners<interleaved, L>(top, distance);
+  const auto [c, d] = read_corners<interleaved, L>(bottom, distance);
+  Lanes<T, L> best = Lanes<T, L>{} + lowest<T>();
+  Lanes<Lane, L> where = Lanes<Lane, L>{} + empty_switch<uint8_t>();
+  challenge(a, Lanes<Lane, L>{}, best, where);
+  challenge(b, Lanes<Lane, L>{} + 1, best, where);
+  challenge(c, Lanes<Lane, L>{} + 2, best, where);
+  challenge(d, Lanes<Lane, L>{} + 3, best, where);
+  store(y, best);
+  store(switches, convert<uint8_t, L>(where));
+}
+
+// v where the switch is `position`, else zero.
+template <typename R, typename V>
+REPRO_HD V keep(V v, V where, R position) {
+  return where == V{} + position ? v : V{};
+}
+
+// For unpooling T is a Raw type; the scatter's sums (`sum`) start from +0, as Backward_cpu's do.
+template <bool interleaved, int L, bool sum, typename T>
+REPRO_HD void spread_windows(const T* x, const uint8_t* switches, T* top, T* bottom, index_t distance) {
+  using R = Raw<T>;
+  using V = Lanes<R, L>;
+  V v = load<V>(x);
+  if constexpr (sum) v = std::bit_cast<V>(load<Lanes<T, L>>(x) + Lanes<T, L>{});
+  const V where = convert<R, L>(load<Lanes<uint8_t, L>>(switches));
+  R *upper = reinterpret_cast<R*>(top), *lower = reinterpret_cast<R*>(bottom);
+  write_corners<interleaved, L>(upper, distance, keep<R>(v, where, 0), keep<R>(v, where, 1));
+  write_corners<interleaved, L>(lower, distance, keep<R>(v, where, 2), keep<R>(v, where, 3));
+}
+
+template <bool interleaved, int L, typename R>
+REPRO_HD void gather_windows(const R* top, const R* bottom, index_t distance, const uint8_t* switches, R* out) {
+  const auto [a, b] = read_corners<interleaved, L>(top, distance);
+  const auto [c, d] = read_corners<interleaved, L>(bottom, distance);
+  const Lanes<R, L> where = convert<R, L>(load<Lanes<uint8_t, L>>(switches));
+  const auto upper = keep<R>(a, where, 0) | keep<R>(b, where, 1), lower = keep<R>(c, where, 2) | keep<R>(d, where, 3);
+  store(out, static_cast<Lanes<R, L>>(upper | lower));
+}
+
+// Calls f(first, L) over [0, n). The last block reaches back over windows already done rather than leave a tail to
+// single steps: doing a window twice changes nothing.
+template <typename F>
+REPRO_HD void in_blocks(index_t n, const F& f) {
+  constexpr std::integral_constant<int, 8> kEight;
+  constexpr std::integral_constant<int, 4> kFour;
+  constexpr std::integral_constant<int, 1> kOne;
+  if (n >= 8) {
+    for (index_t k = 0; k + 8 <= n; k += 8) f(k, kEight);
+    if (n % 8 != 0) f(n - 8, kEight);
+  } else if (n >= 4) {
+    f(0, kFour);
+    if (n > 4) f(n - 4, kFour);
+  } else {
+    for (index_t k = 0; k < n; ++k) f(k, kOne);
+  }
+}
+
+}  // namespace repro::pool

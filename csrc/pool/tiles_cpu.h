@@ -1,0 +1,141 @@
+// Which functors have a loop over whole 2x2 windows (lanes.h), and how those meet the threads. What does not fill a
+// window (odd planes, planes larger than their windows) is left to the functors themselves.
+#pragma once
+
+#include "pool/lanes.h"
+#include "vectorised.h"
+
+namespace repro::pool {
+
+inline bool is_tiled(const Window& win) {
+  return win.kh == 2 && win.kw == 2 && win.sh == 2 && win.sw == 2 && win.ph == 0 && win.pw == 0;
+}
+
+inline bool is_channels_last(const View& view) { return view.sc == 1 && view.c > 1; }
+
+template <typename F>
+void with_interleaved(const View& pooled, const F& f) {
+  is_channels_last(pooled) ? f.template operator()<false>() : f.template operator()<true>();
+}
+
+// `count` strips of `length` windows each: rows of windows in NCHW, windows of channels in NHWC.
+struct Strips {
+  index_t plane, pooled;  // offsets of the first window
+  index_t length, count;
+  index_t plane_step, pooled_step;  // from one strip to the next
+};
+
+// Calls tiles(strips) for all whole windows, and the functor itself for the rest of what it writes: elements of the
+// plane (`by_plane`) or pooled ones.
+template <bool by_plane, typename F, typename Tiles>
+void for_each_tile(const F& f, const Tiles& tiles) {
+  const View &plane = f.plane, &pooled = f.pooled, &written = by_plane ? plane : pooled;
+  const index_t whole_rows = min_of(pooled.h, plane.h / 2), whole_columns = min_of(pooled.w, plane.w / 2);
+  const index_t rows = by_plane ? ceil_div(plane.h, 2) : pooled.h;
+  constexpr index_t kPerRow = by_plane ? 2 : 1;
+  const auto rest = [&](index_t n, index_t c, index_t i) {
+    const index_t begin = i < whole_rows ? whole_columns * kPerRow : 0;
+    for (index_t r = i * kPerRow; r < min_of((i + 1) * kPerRow, written.h); ++r) {
+      for (index_t w = begin; w < written.w; ++w) f(n, c, r, w);
+    }
+  };
+  if (is_channels_last(pooled)) {
+    for_each(plane.n * rows, pooled.w * plane.c * 4, [&](index_t row) {
+      const index_t n = row / rows, i = row % rows;
+      if (i < whole_rows) {
+        tiles(Strips{plane.at(n, 0, 2 * i, 0), pooled.at(n, 0, i, 0), plane.c, whole_columns, 2 * plane.sw, pooled.sw});
+      }
+      for (index_t c = 0; c < plane.c; ++c) rest(n, c, i);
+    });
+  } else {
+    for_each_range(plane.n * plane.c * rows, pooled.w * 4, [&](index_t begin, index_t end) {
+      while (begin < end) {
+        const index_t n = begin / rows / plane.c, c = begin / rows % plane.c, first = begin % rows;
+        const index_t last = min_of(first + end - begin, rows), whole = min_of(last, whole_rows) - first;
+        if (whole > 0) {
+          const index_t at_plane = plane.at(n, c, 2 * first, 0), at_pooled = pooled.at(n, c, first, 0);
+          tiles(Strips{at_plane, at_pooled, whole_columns, whole, 2 * plane.sh, pooled.sh});
+        }
+        for (index_t i = first; i < last; ++i) rest(n, c, i);
+        begin += last - first;
+      }
+    });
+  }
+}
+
+// Whether the functor's windows are such tiles; if so, block(f, plane offset, pooled offset, count) does many at a
+// time.
+template <bool by_plane, typename F, typename Block>
+bool run_blocks(const F& functor, const Block& block) {
+  if (!is_tiled(functor.win)) return false;
+  with_interleaved(functor.pooled, [&]<bool interleaved>() {
+    for_each_tile<by_plane>(functor, [&](const Strips& strips) {
+      vectorised([&]() REPRO_INLINE_LAMBDA {
+        const F f = functor;  // a copy whose pointers no store of a byte can be suspected to change
+        const Strips s = strips;
+        for (index_t strip = 0; strip < s.count; ++strip) {
+          const index_t plane = s.plane + strip * s.plane_step, pooled = s.pooled + strip * s.pooled_step;
+          in_blocks(s.length, [&](index_t k, auto lanes) REPRO_INLINE_LAMBDA {
+            block.template operator()<interleaved, lanes>(f, plane + (interleaved ? 2 * k : k), pooled + k);
+          });
+        }
+      });
+    });
+  });
+  return true;
+}
+
+// One overload per op that has such a loop; each returns whether the work is done.
+template <typename F>
+bool run_tiled(const F&) {
+  return false;
+}
+
+template <typename T>
+bool run_tiled(const MaxPool<T, uint8_t>& functor) {
+  // The halves are compared as floats, one by one, by the functor.
+  if constexpr (std::is_floating_point_v<T>) {
+    return run_blocks<false>(
+        functor, []<bool interleaved, int L>(const auto& f, index_t plane, index_t pooled) REPRO_INLINE_LAMBDA {
+          const T* top = f.x + plane;
+          pool_windows<interleaved, L>(top, top + f.plane.sh, f.plane.sw, f.y + pooled, f.switches + pooled);
+        });
+  }
+  return false;
+}
+
+template <typename T>
+bool run_tiled(const MaxUnpool<T, uint8_t>& functor) {
+  using R = Raw<T>;
+  return run_blocks<true>(
+      functor, []<bool interleaved, int L>(const auto& f, index_t plane, index_t pooled) REPRO_INLINE_LAMBDA {
+        R* top = reinterpret_cast<R*>(f.y) + plane;
+        const R* x = reinterpret_cast<const R*>(f.x) + pooled;
+        spread_windows<interleaved, L, false>(x, f.switches + pooled, top, top + f.plane.sh, f.plane.sw);
+      });
+}
+
+template <typename T>
+bool run_tiled(const SwitchScatter<T, uint8_t>& functor) {
+  if constexpr (std::is_floating_point_v<T>) {
+    return run_blocks<true>(
+        functor, []<bool interleaved, int L>(const auto& f, index_t plane, index_t pooled) REPRO_INLINE_LAMBDA {
+          T* top = f.out + plane;
+          spread_windows<interleaved, L, true>(f.grad + pooled, f.switches + pooled, top, top + f.plane.sh, f.plane.sw);
+        });
+  }
+  return false;
+}
+
+template <typename T>
+bool run_tiled(const SwitchGather<T, uint8_t>& functor) {
+  using R = Raw<T>;
+  return run_blocks<false>(
+      functor, []<bool interleaved, int L>(const auto& f, index_t plane, index_t pooled) REPRO_INLINE_LAMBDA {
+        const R* top = reinterpret_cast<const R*>(f.x) + plane;
+        R* out = reinterpret_cast<R*>(f.out) + pooled;
+        gather_windows<interleaved, L>(top, top + f.plane.sh, f.plane.sw, f.switches + pooled, out);
+      });
+}
+
+}  // namespace repro::pool
