@@ -24,4 +24,8 @@ STABLE_TORCH_LIBRARY(repro, m) {
       "lattice_filter(Tensor values, Tensor? scale_in, Tensor? scale_out, Tensor offsets, Tensor weights, "
       "Tensor row_start, Tensor row_point, Tensor row_weight, Tensor neighbours, bool transpose) -> Tensor");
   m.def("meanfield_step(Tensor unary, Tensor[] messages, Tensor[] compatibilities, int labels) -> Tensor");
+  m.def("libm_exp(Tensor x) -> Tensor");
+  m.def("libm_log(Tensor x) -> Tensor");
+  m.def("libm_tanh(Tensor x) -> Tensor");
+  m.def("libm_pow(Tensor x, float exponent) -> Tensor");
 }

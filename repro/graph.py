@@ -21,6 +21,7 @@ class Step:
     is_source: bool
     overwrites: bool = False  # its in-place top may be computed into the bottom's storage when nothing needs it
     last_use: list[str] = field(default_factory=list)  # blobs that nothing reads after this step
+    readers: dict[str, int] = field(default_factory=dict)  # how many later bottoms read each top as this step leaves it
 
 
 @dataclass
@@ -93,6 +94,7 @@ def build_graph(
         raise NetError(f"{spec.source}: shapes given for {unused}, but the net's inputs are {list(graph.inputs)}")
     graph.outputs = [name for name, is_source in unread.items() if not is_source]
     _mark_last_uses(graph)
+    _count_readers(graph)
     return graph
 
 
@@ -124,3 +126,11 @@ def _mark_last_uses(graph: Graph) -> None:
                 seen.add(name)
                 if name not in keep:
                     step.last_use.append(name)
+
+
+def _count_readers(graph: Graph) -> None:
+    maker: dict[str, Step] = {}
+    for step in graph.steps:
+        for name in step.layer.spec.bottoms:
+            maker[name].readers[name] = maker[name].readers.get(name, 0) + 1
+        maker.update(dict.fromkeys(step.layer.spec.tops, step))

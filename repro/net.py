@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from repro import exact
 from repro.caffe import Model, NetSpec, load_net
 from repro.errors import DeviceError, InputError, NetError, UnsupportedError
 from repro.graph import Graph, Step, build_graph, infer_shapes
@@ -21,6 +22,8 @@ from repro.summary import Summary, summarize
 __all__ = ["Blobs", "Net", "Summary", "summarize"]
 
 Value = torch.Tensor | Switches
+Branches = dict[str, Iterator[torch.Tensor]]
+NUMERICS = ("native", "exact")
 
 
 class Blobs(dict[str, torch.Tensor]):
@@ -44,9 +47,10 @@ class Net(nn.Module):
 
     prototxt: path, text, or NetSpec. weights: .caffemodel path, Model, or mapping layer name -> arrays; without them
     the fillers' values, drawn from `seed`. phase: "TEST" or "TRAIN" (also sets train()/eval()). numerics: "native"
-    (float32, deterministic, no TF32). shapes: blob name -> shape for Input and data layers. allow_missing: a layer
-    without weights in the file keeps its filler's values (default: an error). allow_python: Python layers may be
-    imported by the names the prototxt gives (executes that code: only for files you trust).
+    (float32, deterministic, no TF32) or "exact" (Caffe's own arithmetic bit for bit, forward and backward; CPU only,
+    and `backward` itself adds to parameters' .grad). shapes: blob name -> shape for Input and data layers.
+    allow_missing: a layer without weights in the file keeps its filler's values (default: an error). allow_python:
+    Python layers may be imported by the names the prototxt gives (executes that code: only for files you trust).
 
     ``net(data=x)`` gives {output blob: tensor}. ``net.params`` maps layer names to parameter lists in Caffe's order;
     ``state_dict`` keys are "<layer>.weight", "<layer>.bias", "<layer>.scale" ... Shapes are Caffe's N, C, H, W.
@@ -70,8 +74,10 @@ class Net(nn.Module):
         allow_python: bool = False,
     ) -> None:
         super().__init__()
-        if numerics != "native":
-            raise UnsupportedError(f"numerics '{numerics}' is not available; 'native' is")
+        if numerics not in NUMERICS:
+            raise UnsupportedError(f"numerics '{numerics}' is not available; {' and '.join(NUMERICS)} are")
+        if numerics == "exact":
+            _require_exact(device)
         self.numerics = numerics
         self.spec = (
             prototxt
@@ -161,6 +167,8 @@ class Net(nn.Module):
         values = self._given(inputs)
         overrides = self._overrides(override)
         overwriting = not (capture or torch.is_grad_enabled())
+        splitting = self.numerics == "exact" and torch.is_grad_enabled()
+        branches: Branches = {}
         blobs = Blobs()
         blobs.by_name.update(values)  # type: ignore[arg-type]
         loss: torch.Tensor | None = None
@@ -170,13 +178,15 @@ class Net(nn.Module):
                 if step.is_source:
                     self._require_given(step, values)
                 else:
-                    tops = _run(step, values, overwriting)
+                    tops = _run(step, values, branches, overwriting)
                     for name, value in zip(layer.spec.tops, tops, strict=True):
                         key = f"{step.key}__{name}"
                         values[name] = overrides.get(key, value)
                         if capture:
                             blobs[key] = blobs.by_name[name] = _plain(values[name])
                     loss = _add_loss(loss, layer, values)
+                if splitting:
+                    _split_tops(step, values, branches)
                 if not capture:
                     for name in step.last_use:
                         values.pop(name, None)
@@ -240,9 +250,9 @@ class Net(nn.Module):
         return found
 
 
-def _run(step: Step, values: Mapping[str, Value], overwriting: bool) -> tuple[Value, ...]:
+def _run(step: Step, values: Mapping[str, Value], branches: Branches, overwriting: bool) -> tuple[Value, ...]:
     layer = step.layer
-    bottoms = [values[name] for name in layer.spec.bottoms]
+    bottoms = [next(branches[name]) if name in branches else values[name] for name in layer.spec.bottoms]
     if not layer.accepts_switches:
         bottoms = [_plain(b) for b in bottoms]
     if step.overwrites and overwriting:
@@ -250,6 +260,22 @@ def _run(step: Step, values: Mapping[str, Value], overwriting: bool) -> tuple[Va
         if result is not None:
             return (result,)
     return layer(*bottoms)
+
+
+def _split_tops(step: Step, values: Mapping[str, Value], branches: Branches) -> None:
+    """Give each reader of a top its own branch: their gradients are then added in Caffe's order (its Split)."""
+    for name in step.layer.spec.tops:
+        branches.pop(name, None)
+        value, readers = values.get(name), step.readers.get(name, 0)
+        if readers > 1 and isinstance(value, torch.Tensor) and value.requires_grad:
+            branches[name] = iter(exact.split(value, readers))
+
+
+def _require_exact(device: str | torch.device) -> None:
+    """UnsupportedError where Caffe's arithmetic cannot be had: another device than the CPU, another BLAS."""
+    if torch.device(device).type != "cpu":
+        raise UnsupportedError(f"numerics 'exact' runs on the CPU only, device '{device}' was asked for")
+    exact.blas_info()
 
 
 def _plain(value: Value) -> torch.Tensor:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from repro.layers import accuracy, activation, combine, conv, data, geometry, inner_product, loss, norm, pool, unpool
 from repro.layers.base import BuildContext, Layer, Shape
 from repro.layers.pool import Switches
-from repro.layers.registry import layer_class, register, require_all, supported_types
+from repro.layers.registry import layer_class, register, require_all, require_exact, supported_types
 
 __all__ = [
     "BuildContext",
@@ -16,6 +16,7 @@ __all__ = [
     "layer_class",
     "register",
     "require_all",
+    "require_exact",
     "supported_types",
 ]
 

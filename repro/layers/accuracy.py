@@ -27,6 +27,7 @@ def ranked_above(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 class Accuracy(Layer):
     """Share of counted positions whose label is among the `top_k` best classes; 0/0 = NaN where none counts."""
 
+    has_exact = True
     bottoms = (2, 2)
 
     def setup(self, bottom_shapes: list[Shape]) -> None:
@@ -59,6 +60,8 @@ class ArgMax(Layer):
     Of equal values the larger index comes first.
     Without `axis` over all of an item, top (N, 1, top_k) or (N, 2, top_k); with `axis` in place of that axis.
     """
+
+    has_exact = True
 
     def setup(self, bottom_shapes: list[Shape]) -> None:
         options = self.spec.options("argmax_param")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from repro import exact
 from repro.layers.base import Layer, Shape
 from repro.layers.registry import register
 
@@ -16,17 +17,23 @@ from repro.layers.registry import register
 class ReLU(Layer):
     """max(x, 0) + negative_slope * min(x, 0); an optional second top is the fork's mask (x > 0)."""
 
+    has_exact = True
     tops = (1, 2)
 
     def setup(self, bottom_shapes: list[Shape]) -> None:
         self.slope = float(self.spec.options("relu_param").negative_slope)
 
     def overwrite(self, x: torch.Tensor) -> torch.Tensor | None:
+        if self.exact:
+            return None
         return F.leaky_relu_(x, self.slope) if self.slope else x.relu_()
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         x = bottoms[0]
-        y = F.leaky_relu(x, self.slope) if self.slope else F.relu(x)
+        if self.exact:
+            y = exact.relu(x, self.slope)
+        else:
+            y = F.leaky_relu(x, self.slope) if self.slope else F.relu(x)
         return (y, (x > 0).to(x)) if len(self.spec.tops) == 2 else (y,)
 
 
@@ -34,27 +41,35 @@ class ReLU(Layer):
 class Sigmoid(Layer):
     """1 / (1 + exp(-x))."""
 
+    has_exact = True
+
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return (bottoms[0].sigmoid(),)
+        return (exact.sigmoid(bottoms[0]) if self.exact else bottoms[0].sigmoid(),)
 
 
 @register("TanH")
 class TanH(Layer):
     """tanh(x)."""
 
+    has_exact = True
+
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return (bottoms[0].tanh(),)
+        return (exact.tanh(bottoms[0]) if self.exact else bottoms[0].tanh(),)
 
 
 @register("Power")
 class Power(Layer):
     """(shift + scale * x) ** power."""
 
+    has_exact = True
+
     def setup(self, bottom_shapes: list[Shape]) -> None:
         options = self.spec.options("power_param")
         self.power, self.scale, self.shift = float(options.power), float(options.scale), float(options.shift)
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if self.exact:
+            return (exact.power(bottoms[0], self.power, self.scale, self.shift),)
         inner = bottoms[0] * self.scale + self.shift
         return (inner if self.power == 1 else inner.pow(self.power),)
 
@@ -66,6 +81,7 @@ class Dropout(Layer):
     DropoutChannel drops whole channels.
     """
 
+    has_exact = True
     fresh_tops = False
 
     def setup(self, bottom_shapes: list[Shape]) -> None:

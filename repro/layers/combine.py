@@ -9,6 +9,7 @@ import itertools
 
 import torch
 
+from repro import exact
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape
 from repro.layers.registry import register
@@ -21,12 +22,14 @@ class Eltwise(Layer):
     MAX: of bottoms 0 and 1 the second wins a tie; later ones must be greater.
     """
 
+    has_exact = True
     bottoms = (2, None)
 
     def setup(self, bottom_shapes: list[Shape]) -> None:
         options = self.spec.options("eltwise_param")
         self.operation = options.operation
         self.coefficients = [float(c) for c in options.coeff]
+        self.stable_gradient = bool(options.stable_prod_grad)
         if self.coefficients and len(self.coefficients) != len(self.spec.bottoms):
             self.fail(
                 f"gives {len(self.coefficients)} coeff for {len(self.spec.bottoms)} bottoms; give none, or one each"
@@ -43,10 +46,14 @@ class Eltwise(Layer):
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if self.operation == "SUM":
             weights = self.coefficients or [1.0] * len(bottoms)
+            if self.exact:
+                return (exact.eltwise_sum(bottoms, weights),)
             result = bottoms[0] * weights[0] if weights[0] != 1 else bottoms[0]
             for x, weight in zip(bottoms[1:], weights[1:], strict=True):
                 result = result + (x * weight if weight != 1 else x)
             return (result,)
+        if self.exact and self.operation == "PROD":
+            return (exact.eltwise_product(bottoms, self.stable_gradient),)
         result = bottoms[0]
         for position, x in enumerate(bottoms[1:]):
             if self.operation == "PROD":
@@ -71,6 +78,7 @@ def _axis(layer: Layer, options: object, old_name: str, rank: int) -> int:
 class Concat(Layer):
     """Join along `axis` (older: `concat_dim`), channels by default."""
 
+    has_exact = True
     bottoms = (1, None)
 
     def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
@@ -92,6 +100,7 @@ class Concat(Layer):
 class Slice(Layer):
     """Cut along `axis` (older: `slice_dim`) at `slice_point`s, or evenly."""
 
+    has_exact = True
     tops = (1, None)
     fresh_tops = False
 
@@ -125,11 +134,14 @@ class Slice(Layer):
 class Split(Layer):
     """The same blob under several names."""
 
+    has_exact = True
     tops = (1, None)
     fresh_tops = False
     accepts_switches = True
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if self.exact and isinstance(bottoms[0], torch.Tensor):
+            return exact.split(bottoms[0], len(self.spec.tops))
         return bottoms * len(self.spec.tops)
 
 
@@ -137,6 +149,7 @@ class Split(Layer):
 class Silence(Layer):
     """Takes blobs and gives none, so that they do not count as outputs."""
 
+    has_exact = True
     bottoms = (1, None)
     tops = (0, 0)
     accepts_switches = True

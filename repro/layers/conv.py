@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from repro import exact
 from repro.layers.alignment import Affine, window_map
 from repro.layers.base import Layer, Shape, at_least, need_4d, pair
 from repro.layers.registry import register
@@ -19,6 +20,7 @@ class _ConvolutionBase(Layer):
     Any number of bottoms, all with the same weights.
     """
 
+    has_exact = True
     bottoms = (1, None)
     tops = (1, None)
     weight: torch.Tensor
@@ -56,6 +58,10 @@ class _ConvolutionBase(Layer):
         if len(values) > 2:
             self.fail(f"gives {len(values)} values of dilation; 2-D layers take one or two")
         return at_least(self, "dilation", (values[0], values[-1]), 1)
+
+    @property
+    def window(self) -> exact.Window:
+        return exact.Window(self.kernel, self.stride, self.pad, self.dilation)
 
     def weight_shape(self) -> Shape:
         raise NotImplementedError
@@ -95,6 +101,8 @@ class Convolution(_ConvolutionBase):
         return h, w
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if self.exact:
+            return exact.convolution(bottoms, self.weight, self.bias, self.window, self.group)
         return tuple(
             F.conv2d(x, self.weight, self.bias, self.stride, self.pad, self.dilation, self.group) for x in bottoms
         )
@@ -119,6 +127,8 @@ class Deconvolution(_ConvolutionBase):
         return h, w
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if self.exact:
+            return exact.deconvolution(bottoms, self.weight, self.bias, self.window, self.group)
         return tuple(
             F.conv_transpose2d(x, self.weight, self.bias, self.stride, self.pad, 0, self.group, self.dilation)
             for x in bottoms

@@ -24,6 +24,7 @@ class Crop(Layer):
     pixels; BVLC's form cuts the axes from `axis` on at `offset` (one for all, or one each).
     """
 
+    has_exact = True
     bottoms = (2, 2)
     fresh_tops = False
 
@@ -85,6 +86,7 @@ class Crop(Layer):
 class Flatten(Layer):
     """Axes `axis` to `end_axis` in one."""
 
+    has_exact = True
     fresh_tops = False
 
     def setup(self, bottom_shapes: list[Shape]) -> None:

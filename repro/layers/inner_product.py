@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
+from repro import exact
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape
 from repro.layers.registry import register
@@ -17,6 +18,7 @@ from repro.layers.registry import register
 class InnerProduct(Layer):
     """y = W x + b over all axes from `axis` on; weight (num_output, inputs), or its transpose with `transpose`."""
 
+    has_exact = True
     weight: torch.Tensor
     bias: torch.Tensor | None
 
@@ -53,5 +55,10 @@ class InnerProduct(Layer):
         return None
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if self.exact:
+            x = bottoms[0]
+            rows = x.reshape(math.prod(x.shape[: self.axis]), -1)
+            y = exact.inner_product(rows, self.weight, self.bias, self.transposed)
+            return (y.reshape(*x.shape[: self.axis], self.num_output),)
         weight = self.weight.t() if self.transposed else self.weight
         return (F.linear(bottoms[0].flatten(self.axis), weight, self.bias),)

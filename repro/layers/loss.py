@@ -10,6 +10,7 @@ import math
 import torch
 import torch.nn.functional as F
 
+from repro import exact
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape
 from repro.layers.labels import class_labels, label_shape
@@ -23,11 +24,13 @@ LOG_FLT_MIN = math.log(torch.finfo(torch.float32).tiny)
 class Softmax(Layer):
     """exp(x - max) normalised over `axis` (channels)."""
 
+    has_exact = True
+
     def setup(self, bottom_shapes: list[Shape]) -> None:
         self.axis = int(self.spec.options("softmax_param").axis)
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return (bottoms[0].softmax(self.axis),)
+        return (exact.softmax(bottoms[0], self.axis) if self.exact else bottoms[0].softmax(self.axis),)
 
 
 @register("SoftmaxWithLoss")
@@ -39,6 +42,7 @@ class SoftmaxWithLoss(Layer):
     counted the DeconvNet fork's loss is 0/0 = NaN; BVLC's divisor is at least 1.
     """
 
+    has_exact = True
     bottoms = (2, 3)
     tops = (1, 2)
     default_loss_weight = 1.0
@@ -66,6 +70,10 @@ class SoftmaxWithLoss(Layer):
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         scores = bottoms[0].movedim(self.axis, 1)
         labels, counted = class_labels(self, bottoms[1], scores, self.ignore)
+        if self.exact:
+            divisor = float(self._divisor(counted, scores.shape[0]))
+            wanted = torch.where(counted > 0, labels, -1)
+            return exact.softmax_loss(bottoms[0], wanted, self.axis, -1, divisor)[: len(self.spec.tops)]
         log_p = F.log_softmax(scores, 1)
         picked = log_p.gather(1, labels.unsqueeze(1)).squeeze(1)
         # clamped in value only: the original's gradient is p - 1 whatever the clamp did

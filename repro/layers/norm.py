@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from repro import exact
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape, need_4d
 from repro.layers.registry import register
@@ -21,6 +22,7 @@ class BN(Layer):
     (biased, without eps), shape (1, C, 1, 1). INFERENCE is scale*x + shift alone. eps 1e-9.
     """
 
+    has_exact = True
     tops = (1, 3)
     scale: torch.Tensor
     shift: torch.Tensor
@@ -48,6 +50,10 @@ class BN(Layer):
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         x = bottoms[0]
+        if self.exact:
+            if self.mode == "INFERENCE":
+                return (exact.bn_inference(x, self.scale, self.shift, self.spec.bottoms == self.spec.tops),)
+            return exact.bn_learn(x, self.scale, self.shift, self.EPS)[: len(self.spec.tops)]
         if self.mode == "INFERENCE":
             # two roundings, as in the original; addcmul would make one of them
             return (x * self.scale + self.shift,)
@@ -67,6 +73,8 @@ class BN(Layer):
 class LRN(Layer):
     """Local response normalisation: x * (k + alpha/n * sum x^2)^-beta across channels, or within one (k is 1 there)."""
 
+    has_exact = True
+
     def setup(self, bottom_shapes: list[Shape]) -> None:
         options = self.spec.options("lrn_param")
         self.size = int(options.local_size)
@@ -80,6 +88,10 @@ class LRN(Layer):
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         x = bottoms[0]
+        if self.exact:
+            if self.region == "ACROSS_CHANNELS":
+                return (exact.lrn_across(x, self.size, self.alpha, self.beta, self.k),)
+            return (exact.lrn_within(x, self.size, self.alpha, self.beta),)
         if self.region == "ACROSS_CHANNELS":
             return (F.local_response_norm(x, self.size, self.alpha, self.beta, self.k),)
         mean = F.avg_pool2d(x.square(), self.size, 1, (self.size - 1) // 2, count_include_pad=True)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+from repro import exact
 from repro.errors import UnsupportedError
 from repro.layers.alignment import Affine, window_map
 from repro.layers.base import Layer, Shape, at_least, need_4d, pair
@@ -35,6 +36,7 @@ class Switches(NamedTuple):
 class Pooling(Layer):
     """MAX (optional second top: the mask) and AVE pooling, output size rounded up and clipped by Caffe's rule."""
 
+    has_exact = True
     tops = (1, 2)
 
     def setup(self, bottom_shapes: list[Shape]) -> None:
@@ -84,7 +86,9 @@ class Pooling(Layer):
         size = x.shape[2], x.shape[3]
         kernel = size if self.global_pooling else self.kernel
         if self.method == "AVE":
-            return (_average(x, kernel, self.stride, self.pad, self.infer([tuple(x.shape)])[0][2:]),)
+            height, width = self.infer([tuple(x.shape)])[0][2:]
+            average = exact.average_pool if self.exact else _average
+            return (average(x, kernel, self.stride, self.pad, (height, width)),)
         y, positions = max_pool_switches(x, kernel, self.stride, self.pad, self.round_mode)
         if len(self.spec.tops) == 1:
             return (y,)

@@ -46,6 +46,19 @@ def require_all(layers: Iterable[LayerSpec]) -> None:
         )
 
 
+def require_exact(layers: Iterable[LayerSpec]) -> None:
+    """UnsupportedError naming every layer whose type has no bit-exact form at once, with file and line."""
+    without = [spec for spec in layers if not layer_class(spec).has_exact]
+    if without:
+        listed = "; ".join(f"'{s.name}' ({s.type}) at {s.where}" for s in without[:12])
+        more = f" and {len(without) - 12} more" if len(without) > 12 else ""
+        exact = ", ".join(name for name in supported_types() if _REGISTRY[name].has_exact)
+        raise UnsupportedError(
+            f"{len(without)} layer(s) of a type without a bit-exact form: {listed}{more}; use numerics 'native', or "
+            f"keep to: {exact}"
+        )
+
+
 def supported_types() -> list[str]:
     """All registered Caffe layer types, sorted."""
     return sorted(_REGISTRY)

@@ -18,6 +18,7 @@ from repro.ops import avg_unpool, corner_unpool, max_unpool_switches, switches_t
 class Unpooling(Layer):
     """MAX: each value back to where its mask says (without a mask: the window's corner). AVE, TILE: spread, adding."""
 
+    has_exact = True
     accepts_switches = True
     bottoms = (1, 2)
 
