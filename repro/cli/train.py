@@ -16,7 +16,9 @@ from repro.solver.solver import Progress
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("solver", metavar="SOLVER", help="solver prototxt; its net is looked for beside it")
     start = parser.add_mutually_exclusive_group()
-    start.add_argument("--weights", action="append", default=[], metavar="F", help=".caffemodel to start from, by layer name")
+    start.add_argument(
+        "--weights", action="append", default=[], metavar="F", help=".caffemodel to start from, by layer name"
+    )
     start.add_argument("--snapshot", type=Path, metavar="F", help=".solverstate to go on from, to the same bits")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder that the net's relative data paths start from")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for snapshots and logs (default: here)")
@@ -25,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-iter", type=int, metavar="N", help="instead of the solver's max_iter")
     parser.add_argument("--seed", type=int, metavar="N", help="instead of the solver's random_seed")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="threads that prepare batches (default 2)")
+    parser.add_argument("--cache", type=int, default=512, metavar="MB", help="decoded pictures to keep (default 512)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads that compute (default: torch's)")
 
 
@@ -45,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         max_iter=args.max_iter,
         workers=args.workers,
+        cache_bytes=max(args.cache, 0) << 20,
         log=log,
     )
     left = solver.schedule.max_iter - solver.iteration
