@@ -59,7 +59,8 @@ template <typename T, int W>
 void filter_channels(const Arrays<T>& a, index_t channel, T* one, T* two) {
   std::fill_n(one, W, T(0));
   std::fill_n(two, W, T(0));
-  const Splat<T, W> splat{a.values + channel, a.channels, a.scale_in, a.row_start, a.row_point, a.row_weight, one};
+  const Splat<T, W> splat{a.values + channel,          a.channels, a.scale_in, a.row_start, a.row_point, a.row_weight,
+                          a.row_start[a.vertices] - 1, one};
   for_each_row_range(a.row_start, a.vertices, [&](index_t begin, index_t end) { vector_loop(splat, begin, end); });
   for (int i = 0; i < a.remainders; ++i) {
     const int axis = a.transpose ? a.remainders - 1 - i : i;
@@ -67,9 +68,9 @@ void filter_channels(const Arrays<T>& a, index_t channel, T* one, T* two) {
     std::swap(one, two);
   }
   const T alpha = static_cast<T>(1.0 / (1.0 + std::ldexp(1.0, -(a.remainders - 1))));
-  for_each_vector(
-      a.points, a.remainders * W,
-      Slice<T, W>{one, a.offsets, a.weights, a.remainders, alpha, a.scale_out, a.out + channel, a.channels});
+  for_each_vector(a.points, a.remainders * W,
+                  Slice<T, W>{one, a.offsets, a.weights, a.remainders, alpha, a.scale_out, a.out + channel, a.channels,
+                              a.points - 1});
 }
 
 template <typename T>

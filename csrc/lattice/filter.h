@@ -6,7 +6,17 @@
 
 #include "common.h"
 
+// The host asks for memory some rows ahead: which rows come next is known, and where they lie is not to be guessed. It
+// also keeps GCC from jamming two turns of the outer loop into one, after which the inner one is no longer vectorised.
+#ifdef __CUDA_ARCH__
+#define REPRO_PREFETCH(address)
+#else
+#define REPRO_PREFETCH(address) __builtin_prefetch(address)
+#endif
+
 namespace repro::lattice {
+
+constexpr int kAhead = 6;
 
 // Points sum into a vertex in double: the sum of a few thousand products of two floats is then exact to far below a
 // float's last bit, so the float result does not depend on the order of the points.
@@ -18,11 +28,15 @@ struct Splat {
   const int32_t* row_start;
   const int32_t* row_point;
   const T* row_weight;
+  int32_t last;  // entry of the last row
   T* lattice;
 
   REPRO_HD void operator()(index_t vertex) const {
     double sum[W] = {};
     for (int32_t e = row_start[vertex]; e < row_start[vertex + 1]; ++e) {
+      const index_t ahead = row_point[e + kAhead < last ? e + kAhead : last];
+      REPRO_PREFETCH(values + ahead * stride);
+      REPRO_PREFETCH(values + ahead * stride + W / 2);
       const index_t point = row_point[e];
       const double weight = row_weight[e];
       const T factor = scale ? scale[point] : T(1);
@@ -59,10 +73,13 @@ struct Slice {
   const T* scale;  // per point, or null
   T* out;          // points × stride
   index_t stride;
+  index_t last;  // point
 
   REPRO_HD void operator()(index_t point) const {
     T sum[W] = {};
     for (int r = 0; r < remainders; ++r) {
+      const index_t ahead = min_of(point + 2, last) * remainders + r;
+      REPRO_PREFETCH(lattice + (static_cast<index_t>(offsets[ahead]) + 1) * W);
       const T weight = weights[point * remainders + r] * alpha;
       const T* row = lattice + (static_cast<index_t>(offsets[point * remainders + r]) + 1) * W;
       for (int c = 0; c < W; ++c) sum[c] += weight * row[c];

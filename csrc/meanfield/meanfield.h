@@ -8,6 +8,13 @@
 
 #include "meanfield/exp.h"
 
+// Keeps GCC from unrolling a loop over lanes before it could become one vector operation.
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__)
+#define REPRO_LANES _Pragma("GCC unroll 1")
+#else
+#define REPRO_LANES
+#endif
+
 namespace repro::meanfield {
 
 constexpr int kLanes = 8;  // rows are padded to a multiple of it
@@ -34,11 +41,14 @@ struct Step {
     const T* u = unary + point * channels;
     T* z = out + point * channels;
     T best[kLanes];
+    REPRO_LANES
     for (int i = 0; i < kLanes; ++i) best[i] = -std::numeric_limits<T>::infinity();
     for (int block = 0; block < channels; block += kLanes) {
       T sum[kLanes];
+      REPRO_LANES
       for (int i = 0; i < kLanes; ++i) sum[i] = -u[block + i];
       for (int k = 0; k < count; ++k) add(kernels[k], point, block, sum);
+      REPRO_LANES
       for (int i = 0; i < kLanes; ++i) {
         sum[i] = block + i < labels ? sum[i] : -std::numeric_limits<T>::infinity();
         best[i] = best[i] < sum[i] ? sum[i] : best[i];
@@ -51,6 +61,7 @@ struct Step {
     // Lane by lane, then the lanes in one fixed order: the same bits for every vector width.
     T total[kLanes] = {};
     for (int block = 0; block < channels; block += kLanes) {
+      REPRO_LANES
       for (int i = 0; i < kLanes; ++i) {
         z[block + i] = exp_nonpositive(z[block + i] - highest);
         total[i] += z[block + i];
@@ -67,15 +78,19 @@ struct Step {
     const T* message = kernel.message + point * channels;
     if (kernel.kind == Compatibility::kPotts) {
       const T weight = kernel.compatibility[0];
+      REPRO_LANES
       for (int i = 0; i < kLanes; ++i) sum[i] += weight * message[block + i];
     } else if (kernel.kind == Compatibility::kDiagonal) {
+      REPRO_LANES
       for (int i = 0; i < kLanes; ++i) sum[i] -= kernel.compatibility[block + i] * message[block + i];
     } else {
       T product[kLanes] = {};
       for (int label = 0; label < labels; ++label) {
         const T* row = kernel.compatibility + static_cast<index_t>(label) * channels + block;
+        REPRO_LANES
         for (int i = 0; i < kLanes; ++i) product[i] += row[i] * message[label];
       }
+      REPRO_LANES
       for (int i = 0; i < kLanes; ++i) sum[i] -= product[i];
     }
   }
