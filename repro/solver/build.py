@@ -39,6 +39,7 @@ def build_solver(
     feeds: Sequence[Feed] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     log: TrainingLog | None = None,
+    numerics: str = "native",
 ) -> Solver:
     """A solver ready to `solve`.
 
@@ -47,7 +48,7 @@ def build_solver(
     Relative data paths start from ``data_root``; snapshot_prefix from ``out``. ``seed`` goes before the solver's
     random_seed, that of a snapshot's feed state before a fresh one; without any, one is drawn and told in the log.
     ``feeds`` replace the net's data layers (then the net is trained only: no test nets), ``shapes`` are those of
-    their blobs where the prototxt cannot tell.
+    their blobs where the prototxt cannot tell. ``numerics`` is "native" or "exact", for the nets and the updates.
     """
     spec = solver if isinstance(solver, SolverSpec) else load_solver(solver)
     message = spec.message
@@ -59,12 +60,12 @@ def build_solver(
     steps = int(message.max_iter if max_iter is None else max_iter)
     schedule = _schedule(message, steps)
 
-    net = Net(train_spec, shapes=shapes, device=device, seed=seed)
+    net = Net(train_spec, numerics=numerics, shapes=shapes, device=device, seed=seed)
     torch.manual_seed(seed)
     for path in weights:
         report = net.load(path, allow_missing=True)
         log.line(f"Finetuning from {report}")
-    optimizer = _optimizer(message, net, caffe, schedule.iter_size)
+    optimizer = _optimizer(message, net, caffe, schedule.iter_size, numerics)
     opened = list(feeds) if feeds is not None else _open(train_spec, seed, data_root, workers, cache_bytes)
     tests = [] if feeds is not None else _tests(spec, net, seed, data_root, workers, cache_bytes, device)
 
@@ -81,11 +82,24 @@ def build_solver(
         device=device,
         log=log,
         save=lambda s: save_snapshot(s, prefix, seed=seed),
+        diagnose=lambda batch: first_non_finite(net, batch),
         name=train_spec.name,
     )
     if snapshot is not None:
         restore_snapshot(built, snapshot)
     return built
+
+
+@torch.no_grad()
+def first_non_finite(net: Net, batch: Mapping[str, torch.Tensor]) -> str | None:
+    """The first layer whose tops hold a value that is not finite for this batch; None if all are."""
+    for name, tensor in batch.items():
+        if not torch.isfinite(tensor).all():
+            return f"(input) {name}"
+    for key, blob in net(capture=True, **batch).items():
+        if blob.is_floating_point() and not torch.isfinite(blob).all():
+            return key.split("__")[1]
+    return None
 
 
 def _seed(message: Any, given: int | None, snapshot: Path | None, log: TrainingLog) -> int:
@@ -125,7 +139,7 @@ def _schedule(message: Any, max_iter: int) -> Schedule:
     )
 
 
-def _optimizer(message: Any, net: Net, caffe: str, iter_size: int) -> CaffeSGD:
+def _optimizer(message: Any, net: Net, caffe: str, iter_size: int, numerics: str) -> CaffeSGD:
     kind = str(message.type)
     if kind not in OPTIMIZERS:
         raise UnsupportedError(f"{message.where}: solver type '{kind}' is not available; {', '.join(OPTIMIZERS)} are")
@@ -139,6 +153,7 @@ def _optimizer(message: Any, net: Net, caffe: str, iter_size: int) -> CaffeSGD:
         iter_size=iter_size,
         regularization=str(message.regularization_type),
         clip_gradients=float(message.clip_gradients),
+        numerics=numerics,
         **extra,
     )
 
@@ -158,7 +173,7 @@ def _tests(
         raise InputError(f"{spec.source}: {len(counts)} test_iter for {len(nets)} test nets")
     tests = []
     for test_spec, count in zip(nets, counts, strict=True):
-        test_net = Net(test_spec, device=device)
+        test_net = Net(test_spec, numerics=net.numerics, device=device)
         _share(net, test_net)
         tests.append(TestNet(test_net, _open(test_spec, seed, root, workers, cache_bytes), count))
     return tests

@@ -8,7 +8,8 @@ Let g be the gradient summed over ``iter_size`` backward passes, w the parameter
   every solver uses r.
 
 Then w ← w - h (SGD), w ← w - ((1 + m)·h - m·h_before) (Nesterov), or w ← w - r·g / (√h + δ) with h ← h + g² (AdaGrad).
-Every product is rounded to float32 in the order of Caffe's axpy and axpby calls.
+Every product is rounded to float32 in the order of Caffe's axpy and axpby calls; with ``numerics="exact"`` they are
+those calls themselves (`repro.exact.vectors`), and every bit is Caffe's.
 
 Source: src/caffe/solver.cpp of HyeonwooNoh/caffe; src/caffe/solvers/*.cpp of BVLC Caffe.
 """
@@ -17,16 +18,56 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch.optim import Optimizer
 
 from repro.errors import InputError, TrainingError
+from repro.exact import vectors as exact_vectors
 
 AGES = ("2015", "bvlc")
 REGULARIZATIONS = ("L2", "L1")
+
+
+class Vectors(Protocol):
+    """The vector operations the updates are written in; the first two change their last argument."""
+
+    @staticmethod
+    def axpy(alpha: float, x: torch.Tensor, out: torch.Tensor) -> None: ...
+
+    @staticmethod
+    def axpby(alpha: float, x: torch.Tensor, beta: float, out: torch.Tensor) -> None: ...
+
+    @staticmethod
+    def square(x: torch.Tensor) -> torch.Tensor: ...
+
+    @staticmethod
+    def root(x: torch.Tensor) -> torch.Tensor: ...
+
+
+class NativeVectors:
+    """By torch, on any device."""
+
+    @staticmethod
+    def axpy(alpha: float, x: torch.Tensor, out: torch.Tensor) -> None:
+        out.add_(x, alpha=alpha)
+
+    @staticmethod
+    def axpby(alpha: float, x: torch.Tensor, beta: float, out: torch.Tensor) -> None:
+        out.mul_(beta).add_(x, alpha=alpha)
+
+    @staticmethod
+    def square(x: torch.Tensor) -> torch.Tensor:
+        return x.square()
+
+    @staticmethod
+    def root(x: torch.Tensor) -> torch.Tensor:
+        return x.sqrt()
+
+
+VECTORS: dict[str, Vectors] = {"native": NativeVectors, "exact": exact_vectors}
 
 
 class CaffeSGD(Optimizer):
@@ -49,7 +90,11 @@ class CaffeSGD(Optimizer):
         iter_size: int = 1,
         regularization: str = "L2",
         clip_gradients: float = -1.0,
+        numerics: str = "native",
     ) -> None:
+        if numerics not in VECTORS:
+            raise InputError(f"numerics {numerics!r} is none of {', '.join(VECTORS)}")
+        self.vectors = VECTORS[numerics]
         if caffe not in AGES:
             raise InputError(f"caffe {caffe!r} is none of {', '.join(AGES)}")
         if regularization not in REGULARIZATIONS:
@@ -90,7 +135,7 @@ class CaffeSGD(Optimizer):
 
     def _update(self, param: torch.Tensor, history: torch.Tensor, rate: float, momentum: float) -> None:
         """One parameter's step; ``param.grad`` is already normalised (bvlc) and decayed."""
-        history.mul_(momentum).add_(_grad(param), alpha=rate)
+        self.vectors.axpby(rate, _grad(param), momentum, history)
         param.sub_(history)
 
     def _rate_divisor(self) -> int:
@@ -110,7 +155,7 @@ class CaffeSGD(Optimizer):
         if self.caffe == "bvlc" and self.iter_size > 1:
             grad.mul_(float(np.float32(1) / np.float32(self.iter_size)))
         if decay:
-            grad.add_(param if self.regularization == "L2" else torch.sign(param), alpha=decay)
+            self.vectors.axpy(decay, param if self.regularization == "L2" else torch.sign(param), grad)
 
     def _history(self, param: torch.Tensor) -> torch.Tensor:
         state = self.state[param]
@@ -143,8 +188,8 @@ class CaffeNesterov(CaffeSGD):
 
     def _update(self, param: torch.Tensor, history: torch.Tensor, rate: float, momentum: float) -> None:
         update = history.clone()
-        history.mul_(momentum).add_(_grad(param), alpha=rate)
-        update.mul_(-momentum).add_(history, alpha=float(np.float32(1) + np.float32(momentum)))
+        self.vectors.axpby(rate, _grad(param), momentum, history)
+        self.vectors.axpby(float(np.float32(1) + np.float32(momentum)), history, -momentum, update)
         param.sub_(update)
 
 
@@ -163,8 +208,8 @@ class CaffeAdaGrad(CaffeSGD):
 
     def _update(self, param: torch.Tensor, history: torch.Tensor, rate: float, momentum: float) -> None:
         grad = _grad(param)
-        history.add_(grad.square())
-        param.sub_(grad.div(history.sqrt().add_(self.delta)).mul_(rate))
+        history.add_(self.vectors.square(grad))
+        param.sub_(grad.div(self.vectors.root(history).add_(self.delta)).mul_(rate))
 
 
 def _grad(param: torch.Tensor) -> torch.Tensor:

@@ -83,7 +83,8 @@ class Solver:
 
     ``overwritten`` are the parameters whose gradient each backward pass overwrites instead of adding to it: the BN
     scales and shifts of the 2015 fork, which so learn from the last of iter_size sub-batches only (bn_layer.cpp).
-    ``loss_weights`` (top name -> weight) is for display only. Snapshots are written by ``save``, given the iteration.
+    ``loss_weights`` (top name -> weight) is for display only. Snapshots are written by ``save``; ``diagnose`` names the
+    layer that first gives values that are not finite for a batch.
     Source: Solver::Solve, src/caffe/solver.cpp.
     """
 
@@ -101,6 +102,7 @@ class Solver:
         device: torch.device | str = "cpu",
         log: TrainingLog | None = None,
         save: Callable[[Solver], Path] | None = None,
+        diagnose: Callable[[Mapping[str, torch.Tensor]], str | None] | None = None,
         name: str = "",
     ) -> None:
         self.name = name
@@ -117,6 +119,7 @@ class Solver:
         self.outputs: dict[str, float] = {}
         self.sublosses: list[float] = []
         self._save = save
+        self._diagnose = diagnose
         self._device = torch.device(device)
         self._loss_weights = dict(loss_weights or {})
         self._overwritten = list(overwritten)
@@ -236,8 +239,7 @@ class Solver:
 
     def _not_finite(self, value: float, batch: Mapping[str, torch.Tensor]) -> str:
         found = f"iteration {self.iteration}: the loss is {value}"
-        first = getattr(self.net, "first_non_finite", None)
-        layer = first(**batch) if first is not None else None
+        layer = self._diagnose(batch) if self._diagnose is not None else None
         where = f"; the first values that are not finite come out of layer '{layer}'" if layer else ""
         return f"{found}{where}. A smaller base_lr, or an earlier snapshot, is the way out"
 
