@@ -1,11 +1,9 @@
 """Caffe's file formats, read and written without Caffe, protobuf or torch: nets, solvers, weights, solver states."""
 
+from repro.caffe.blobs import SolverState, WeightBlob, WeightLayer
 from repro.caffe.message import Message, Where
 from repro.caffe.model import (
     Model,
-    SolverState,
-    WeightBlob,
-    WeightLayer,
     read_binaryproto,
     read_caffemodel,
     read_solverstate,

@@ -2,100 +2,144 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections import Counter
+from dataclasses import dataclass, field
 
 from repro.caffe.message import Message
 from repro.caffe.schema import BVLC, DIALECT_NAMES, Schema, schema
-from repro.caffe.text import UnknownField, parse_text
-from repro.errors import SchemaError
+from repro.caffe.text import GivenTwice, UnknownField, parse_text
+from repro.errors import FormatError, SchemaError
 
 _CONTAINERS = frozenset(("NetParameter", "LayerParameter", "V1LayerParameter", "SolverParameter"))
+_WHOLE = frozenset(("", "LayerParameter", "V1LayerParameter", "V1LayerParameter.LayerType"))
+_LAYERS = frozenset(("LayerParameter", "V1LayerParameter"))
+# evaluation layers whose forms agree in everything that the options they share can say
+_AGREEING = frozenset(("SegAccuracy",))
 
 
-def parse_guessing(text: str, message: str, name: str, dialect: str | None = None) -> Message:
-    """Reads a text in ``dialect``, or, where that is None, in the one dialect that fits it.
+@dataclass
+class Reading:
+    """A text read in one dialect, and how well it fits: ``unknown`` fields and types that the dialect lacks."""
 
-    BVLC's is tried first. Where it lacks a field, an enum value or a V2 layer type, the forks that have it are tried;
-    forks that read the file with the same meaning count as one. SchemaError where none fits, or where two fit and
-    would read the file differently; ``dialect=`` decides then.
+    message: Message
+    unknown: Counter[tuple[str, str]] = field(default_factory=Counter)
+    agreeing: tuple[str, ...] = ()
+
+    @property
+    def lack(self) -> tuple[int, int]:
+        """How badly it fits: layer types and options of whole layers first, then everything."""
+        return sum(owner in _WHOLE for owner, _ in self.unknown), len(self.unknown)
+
+    @property
+    def dialect(self) -> str:
+        """Name of the dialect."""
+        return self.message.schema.dialect
+
+
+def parse_guessing(text: str, message: str, name: str, dialect: str | None = None, keep: bool = False) -> Reading:
+    """Reads a text in ``dialect``, or, where that is None, in the dialect that fits it best.
+
+    BVLC's is tried first. Where it lacks a field, a V1 type or a V2 layer type, the forks that have one of these are
+    tried, and the one that lacks least is taken; ``agreeing`` names the others that fit as well and give the file the
+    same meaning. SchemaError where two fit and would read the file differently (``dialect=`` decides then), and,
+    unless ``keep``, where the one taken lacks a field.
     """
     if dialect is not None:
-        return parse_text(text, message, schema(dialect), name)
+        return Reading(parse_text(text, message, schema(dialect), name, keep))
+    first = _first(text, message, name)
+    readings = [first]
+    if first.unknown:
+        known = {fork: _knows(fork, first.unknown) for fork in DIALECT_NAMES[1:]}
+        for fork, count in known.items():
+            if count and count == max(known.values()):
+                with contextlib.suppress(FormatError, SchemaError):
+                    readings.append(_read(text, message, name, fork))
+    best = min(r.lack for r in readings)
+    chosen = _choose([r for r in readings if r.lack == best], name)
+    if not keep and any(owner for owner, _ in chosen.unknown):
+        parse_text(text, message, schema(chosen.dialect), name)  # raises at the field that is missing
+    return chosen
+
+
+def _first(text: str, message: str, name: str) -> Reading:
+    """BVLC's reading, or, where BVLC cannot read the file, that of the fork that can and lacks least."""
     try:
-        parsed = parse_text(text, message, schema(BVLC), name)
-    except UnknownField as error:
-        if not error.dialects:
+        return _read(text, message, name, BVLC)
+    except (UnknownField, GivenTwice) as error:
+        readings = []
+        for fork in error.dialects:
+            with contextlib.suppress(FormatError, SchemaError):
+                readings.append(_read(text, message, name, fork))
+        if not readings:
             raise
-        return _choose(_fitting(text, message, name, error), name)
-    wanted = _foreign_types(parsed)
-    if not wanted:
-        return parsed
-    counts = {d: len(wanted & schema(d).types) for d in DIALECT_NAMES}
-    most = max(counts.values())
-    if most == 0:
-        return parsed
-    return _choose([parse_text(text, message, schema(d), name) for d, n in counts.items() if n == most], name)
+        return min(readings, key=lambda reading: reading.lack)
 
 
-def _fitting(text: str, message: str, name: str, error: UnknownField) -> list[Message]:
-    """The readings in those dialects that know what ``error`` found unknown; raises where none reads all of it."""
-    fitting = []
-    failure: UnknownField | None = None
-    for dialect in error.dialects:
-        try:
-            fitting.append(parse_text(text, message, schema(dialect), name))
-        except UnknownField as other:
-            failure = failure or other
-    if not fitting:
-        assert failure is not None
-        raise SchemaError(
-            f"{failure} The file also needs {', '.join(error.dialects)} ({error}); no one dialect reads all of it"
-        )
-    return fitting
+def _read(text: str, message: str, name: str, dialect: str) -> Reading:
+    known = schema(dialect)
+    parsed = parse_text(text, message, known, name, keep=True)
+    lacking: Counter[tuple[str, str]] = Counter()
+    for part in parsed.walk():
+        for raw in part.unknown:
+            lacking[part.type_name, raw.name] = 1
+        if part.type_name == "V1LayerParameter" and part.has("type") and part.type not in known.v1_types:
+            lacking["V1LayerParameter.LayerType", part.type] = 1
+        elif part.type_name == "LayerParameter" and part.has("type") and part.type not in known.types:
+            lacking["", part.type] = 1
+    return Reading(parsed, lacking)
 
 
-def _choose(readings: list[Message], name: str) -> Message:
-    unknown = [len(_types(r) - r.schema.types) for r in readings]
-    best = [r for r, n in zip(readings, unknown, strict=True) if n == min(unknown)]
+def _knows(dialect: str, lacking: Counter[tuple[str, str]]) -> int:
+    """How many of these types and fields the dialect has."""
+    known = schema(dialect)
+    count = 0
+    for owner, name in lacking:
+        if not owner:
+            count += name in known.types
+        elif owner in known.enums:
+            count += name in known.enums[owner].values
+        elif owner in known.messages:
+            count += name in known.messages[owner].fields
+    return count
+
+
+def _choose(best: list[Reading], name: str) -> Reading:
     first = best[0]
     for other in best[1:]:
-        difference = _difference(first, other)
+        difference = _difference(first.message, other.message)
         if difference:
             raise SchemaError(
-                f"{name}: fits the dialects {first.schema.dialect!r} and {other.schema.dialect!r}, which read it "
-                f"differently ({difference}); choose one with dialect="
+                f"{name}: fits the dialects {first.dialect!r} and {other.dialect!r}, which read it "
+                f"differently ({difference}); choose one with dialect= or --dialect"
             )
+    first.agreeing = tuple(other.dialect for other in best[1:])
     return first
-
-
-def _types(net: Message) -> set[str]:
-    return {layer.type for layer in net.walk() if layer.type_name == "LayerParameter"}
-
-
-def _foreign_types(net: Message) -> set[str]:
-    return _types(net) - schema(BVLC).types
 
 
 def _difference(a: Message, b: Message) -> str:
     """The first field that the two readings' dialects define differently, numbers aside; "" where there is none."""
     seen: set[tuple[str, str]] = set()
     for message in a.walk():
-        known, other = message.message_type, b.schema.messages[message.type_name]
-        shared = known.fields.keys() & other.fields.keys() if known.name not in _CONTAINERS else message.fields.keys()
-        for field in sorted(shared):
-            if (known.name, field) in seen:
+        known, other = message.message_type, b.schema.messages.get(message.type_name)
+        if other is None:  # an option that only one of them has; the other lacks something else as badly
+            return f"only one of them has {message.type_name}"
+        shared = other.fields.keys() & (known.fields if known.name not in _CONTAINERS else message.fields).keys()
+        for name in sorted(shared):
+            if (known.name, name) in seen:
                 continue
-            seen.add((known.name, field))
-            x, y = known.fields[field], other.fields[field]
+            seen.add((known.name, name))
+            x, y = known.fields[name], other.fields[name]
             if (x.kind, x.type_name, x.repeated, x.default) != (y.kind, y.type_name, y.repeated, y.default):
-                return f"{known.name}.{field}"
-        if known.name in ("LayerParameter", "V1LayerParameter"):
-            types = [message.type if known.name[0] == "L" else r.schema.v1_types.get(message.type, "") for r in (a, b)]
+                return f"{known.name}.{name}"
+        if known.name in _LAYERS:
+            v2 = known.name == "LayerParameter"
+            types = [message.type if v2 else r.schema.v1_types.get(message.type, "") for r in (a, b)]
             if types[0] != types[1]:
                 return f"the type {message.type}"
-            if types[0] not in schema(BVLC).types and _parameters(a.schema, types[0]) != _parameters(
-                b.schema, types[0]
-            ):
+            foreign = types[0] not in schema(BVLC).types | _AGREEING
+            if foreign and _parameters(a.schema, types[0]) != _parameters(b.schema, types[0]):
                 return f"the options of {types[0]}"
     return ""
 
@@ -103,8 +147,8 @@ def _difference(a: Message, b: Message) -> str:
 def _parameters(known: Schema, type_: str) -> list[tuple[str, object]]:
     """Names, types and defaults of a layer type's own options; they matter even where the file leaves them out."""
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type_).lower() + "_param"
-    field = known.messages["LayerParameter"].fields.get(name)
-    if field is None:
+    option = known.messages["LayerParameter"].fields.get(name)
+    if option is None:
         return []
-    options = known.messages[field.type_name].fields.values()
+    options = known.messages[option.type_name].fields.values()
     return sorted((f.name, (f.kind, f.type_name, f.repeated, f.default)) for f in options)

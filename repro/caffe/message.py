@@ -68,15 +68,41 @@ class Places(Protocol):
         """The place at ``offset``."""
 
 
+class RawField:
+    """A field as it is written, unknown to the schema: ``value`` is its text, or the RawFields of a message."""
+
+    __slots__ = ("_offset", "_source", "name", "value")
+
+    def __init__(self, name: str, value: str | list[RawField], source: Places, offset: int) -> None:
+        self.name = name
+        self.value = value
+        self._source = source
+        self._offset = offset
+
+    @property
+    def where(self) -> Where:
+        """Where its name stands."""
+        return self._source.where(self._offset)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RawField) and (self.name, self.value) == (other.name, other.value)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"RawField({self.name!r}, {self.value!r})"
+
+
 class Message:
     """One message of type ``type_name`` in a dialect's schema; fields are attributes.
 
     ``fields`` maps the name of each field that is set to the list of its values. ``type`` is the field of that name
     where the schema has one (``layer.type``, ``filler.type``), else the message's type name. An attribute that is no
-    field of the schema raises AttributeError.
+    field of the schema raises AttributeError. ``unknown`` holds the fields that a text has and the schema lacks, as
+    they are written, where the reader was told to keep them.
     """
 
-    __slots__ = ("_offset", "_source", "fields", "message_type", "schema")
+    __slots__ = ("_offset", "_source", "fields", "message_type", "schema", "unknown")
 
     def __init__(
         self, schema: Schema, message_type: MessageType, source: Places | None = None, offset: int = 0
@@ -84,6 +110,7 @@ class Message:
         self.schema = schema
         self.message_type = message_type
         self.fields: dict[str, Any] = {}
+        self.unknown: list[RawField] = []
         self._source = source
         self._offset = offset
 
@@ -169,6 +196,8 @@ class Message:
         mine = {n for n, v in self.fields.items() if len(v)}
         if mine != {n for n, v in other.fields.items() if len(v)}:
             return False
+        if self.unknown != other.unknown:
+            return False
         return all(_same(self.fields[n], other.fields[n]) for n in mine)
 
     __hash__ = None  # type: ignore[assignment]
@@ -180,6 +209,7 @@ class Message:
     def __copy__(self) -> Message:
         twin = Message(self.schema, self.message_type, self._source, self._offset)
         twin.fields = {n: v if isinstance(v, np.ndarray) else list(v) for n, v in self.fields.items()}
+        twin.unknown = list(self.unknown)
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Message:

@@ -18,14 +18,16 @@ from typing import Any
 
 import numpy as np
 
+from repro.caffe import hdf5
+from repro.caffe.blobs import SolverState, WeightBlob, WeightLayer
 from repro.caffe.message import Message
 from repro.caffe.netspec import NetSpec
 from repro.caffe.schema import Schema, schema, weights_schema
 from repro.caffe.upgrade import downgrade_layer
 from repro.caffe.wire import Reader, encode, write_field
-from repro.errors import FormatError, InputError, UnsupportedError, WeightsError
+from repro.errors import FormatError, InputError, WeightsError
 
-VERSIONS = ("V1", "V2")
+VERSIONS = ("V1", "V2", "HDF5")
 _RAW_TYPES: dict[str, np.dtype[Any]] = {"DOUBLE": np.dtype("<f8"), "FLOAT": np.dtype("<f4"), "FLOAT16": np.dtype("<f2")}
 _MAX_AXES = 32
 _LEGACY = ("num", "channels", "height", "width")
@@ -33,30 +35,8 @@ _V1_NAMES = "deconvnet"
 
 
 @dataclass(frozen=True)
-class WeightBlob:
-    """One blob: ``array`` of ``shape``, a read-only view of the file (perhaps unaligned), float32, float64 or float16.
-
-    ``legacy`` tells the old 4-D num/channels/height/width form; ``diff`` is the stored gradient, or None.
-    """
-
-    shape: tuple[int, ...]
-    legacy: bool
-    array: np.ndarray
-    diff: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class WeightLayer:
-    """A layer of a weights file: its name, V2 type (``V1:54`` for a V1 number no dialect names) and blobs."""
-
-    name: str
-    type: str
-    blobs: tuple[WeightBlob, ...]
-
-
-@dataclass(frozen=True)
 class Model:
-    """A weights file: ``version`` is "V1", "V2" or "mixed"; ``layers`` are in file order, V1 before V2."""
+    """A weights file: ``version`` is "V1", "V2", "mixed" or "HDF5"; ``layers`` are in file order, V1 before V2."""
 
     name: str
     version: str
@@ -71,24 +51,16 @@ class Model:
         raise KeyError(name)
 
 
-@dataclass(frozen=True)
-class SolverState:
-    """A .solverstate: the iteration reached, the weights file beside it, and the solver's history blobs in order."""
-
-    iter: int
-    learned_net: str
-    current_step: int
-    history: tuple[WeightBlob, ...]
-    path: Path
-
-
 def read_caffemodel(path: str | os.PathLike[str], dialect: str = _V1_NAMES) -> Model:
     """Reads a .caffemodel of any version without copying its arrays.
 
     ``dialect`` names the V1 types (their numbers differ between forks). FormatError where the file is missing, cut
-    off, or no Caffe model; WeightsError where a blob's shape does not fit its data; UnsupportedError for HDF5.
+    off, or no Caffe model; WeightsError where a blob's shape does not fit its data; UnsupportedError for HDF5 (.h5)
+    where h5py is not installed; such a file has no layer types, and its layers come in the order of their names.
     Shapes as in Caffe's ``Blob::FromProto``: the old 4-D fields win over ``shape``.
     """
+    if _is_hdf5(Path(path)):
+        return Model("", "HDF5", Path(path), hdf5.read_layers(Path(path)))
     net = _read(Path(path), "NetParameter")
     where = str(path)
     numbers = schema(dialect).enums["V1LayerParameter.LayerType"].by_number
@@ -107,6 +79,8 @@ def read_caffemodel(path: str | os.PathLike[str], dialect: str = _V1_NAMES) -> M
 
 def read_solverstate(path: str | os.PathLike[str]) -> SolverState:
     """Reads a .solverstate; errors as ``read_caffemodel``."""
+    if _is_hdf5(Path(path)):
+        return hdf5.read_state(Path(path))
     state = _read(Path(path), "SolverState")
     if not state.fields:
         raise FormatError(f"{path}: none of a solver state's fields in it; expected a .solverstate")
@@ -126,17 +100,20 @@ def write_caffemodel(
     layers: Iterable[tuple[str, str, Sequence[np.ndarray]]],
     *,
     name: str = "",
-    version: str = "V2",
+    version: str | None = None,
     net: NetSpec | None = None,
 ) -> None:
     """Writes layers (name, V2 type, blobs) as a .caffemodel, layer by layer, and puts it in place when it is complete.
 
     Blobs are float32, or float64 in a V2 file. V1 has only 4-D shapes: fewer axes get leading ones. ``net`` adds each
     layer's bottoms, tops and parameters, as Caffe's own snapshots have them. Input layers have no place in V1 and are
-    left out there. InputError for other dtypes, more than four axes in V1, and types without a V1 number.
+    left out there. ``version`` "HDF5" (the default for a path that ends in .h5) writes names and blobs alone.
+    InputError for other dtypes, more than four axes in V1, and types without a V1 number.
     """
-    if version not in VERSIONS:
-        raise InputError(f"version is {version!r}; expected 'V1' or 'V2'")
+    version = _version(path, version)
+    if version == "HDF5":
+        hdf5.write_layers(Path(path), layers)
+        return
     known = schema(net.dialect if net is not None and net.dialect != "bvlc" else _V1_NAMES)
     root = Message(known, known.message("NetParameter"))
     if name or (net is not None and net.name):
@@ -162,11 +139,14 @@ def write_solverstate(
     learned_net: str,
     history: Iterable[np.ndarray],
     current_step: int = 0,
-    version: str = "V2",
+    version: str | None = None,
 ) -> None:
-    """Writes a .solverstate; ``version`` "V1" gives the 4-D blobs of 2015; errors as ``write_caffemodel``."""
-    if version not in VERSIONS:
-        raise InputError(f"version is {version!r}; expected 'V1' or 'V2'")
+    """Writes a .solverstate; ``version`` "V1" gives the 4-D blobs of 2015, "HDF5" (or a path that ends in .h5) the
+    HDF5 form; errors as ``write_caffemodel``."""
+    version = _version(path, version)
+    if version == "HDF5":
+        hdf5.write_state(Path(path), int(iteration), learned_net, history, int(current_step))
+        return
     known = schema()
     kind = known.message("SolverState")
     head, tail = Message(known, kind), Message(known, kind)
@@ -187,6 +167,22 @@ def write_binaryproto(path: str | os.PathLike[str], array: np.ndarray) -> None:
         put(encode(_blob_message(schema(), array, True, str(path))))
 
 
+def _version(path: str | os.PathLike[str], version: str | None) -> str:
+    if version is None:
+        return "HDF5" if Path(path).suffix == ".h5" else "V2"
+    if version not in VERSIONS:
+        raise InputError(f"version is {version!r}; expected 'V1', 'V2' or 'HDF5'")
+    return version
+
+
+def _is_hdf5(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(hdf5.SIGNATURE)) == hdf5.SIGNATURE
+    except OSError:
+        return False  # the reader says why
+
+
 def _read(path: Path, message: str) -> Message:
     """The file mapped into memory and decoded by the schema of weights."""
     try:
@@ -199,8 +195,8 @@ def _read(path: Path, message: str) -> Message:
         raise FormatError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:
         raise FormatError(f"{path}: cannot be read ({error})") from None
-    if data[:8] == b"\x89HDF\r\n\x1a\n":
-        raise UnsupportedError(f"{path}: an HDF5 file; only the binary protobuf form is read so far")
+    if data[:8] == hdf5.SIGNATURE:
+        raise FormatError(f"{path}: an HDF5 file; expected a {message} in binary form")
     try:
         return Reader(data, weights_schema(), str(path)).read(message)
     except FormatError as error:
@@ -284,14 +280,20 @@ def _blob_message(known: Schema, array: np.ndarray, legacy: bool, label: str) ->
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Callable[[Any], object]]:
-    """A writer into a new file beside ``path`` that takes its place on success and vanishes on failure."""
+def replacing(path: Path) -> Iterator[Path]:
+    """The path of a new file beside ``path`` that takes its place on success and vanishes on failure."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with open(beside, "xb") as file:
-            yield file.write
+        yield beside
         os.replace(beside, path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Callable[[Any], object]]:
+    with replacing(path) as beside, open(beside, "xb") as file:
+        yield file.write
+        file.flush()

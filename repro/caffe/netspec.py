@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from copy import copy, deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,9 @@ from pathlib import Path
 from repro.caffe.dialect import parse_guessing
 from repro.caffe.filter import is_included
 from repro.caffe.message import Message, Where
+from repro.caffe.template import fill_in
 from repro.caffe.text import read_text
+from repro.caffe.unknown import MODES, UnknownOption, sort_out
 from repro.caffe.upgrade import upgrade_net, upgrade_solver
 from repro.errors import FormatError, InputError
 
@@ -61,6 +63,8 @@ class NetSpec:
     """A net in one phase: its layers in order, upgraded to V2 and filtered by phase, level and stage.
 
     ``source`` is the file's path, or "<text>"; ``message`` is the upgraded NetParameter with only these layers.
+    ``unknown`` are the fields that the dialect lacks and that were set aside; ``agreeing`` names the other dialects in
+    which the file means the same.
     """
 
     name: str
@@ -70,6 +74,8 @@ class NetSpec:
     dialect: str
     source: str
     message: Message
+    unknown: tuple[UnknownOption, ...] = ()
+    agreeing: tuple[str, ...] = ()
 
     def layer(self, name: str) -> LayerSpec:
         """The first layer called ``name``; KeyError where there is none."""
@@ -116,21 +122,33 @@ def load_net(
     level: int = 0,
     stages: Iterable[str] = (),
     dialect: str | None = None,
+    *,
+    unknown: str = "keep",
+    define: Mapping[str, object] | None = None,
 ) -> NetSpec:
     """The net of a prototxt, upgraded to V2 and filtered for ``phase`` ("TRAIN" or "TEST"), ``level`` and ``stages``.
 
     ``net`` is a path, or the text itself (a str that contains a newline or "{"), or a NetParameter Message (which is
     left unchanged). ``dialect`` forces the fork's schema; None guesses it (``NetSpec.dialect`` says which).
+    ``unknown`` says what becomes of fields that the dialect lacks: "refuse" as Caffe does, "keep" where they cannot
+    change what the net computes (with a KeptFieldWarning; ``NetSpec.unknown`` lists them), "force" in any case.
+    ``define`` gives the values of a template's variables, ``${NUM_LABELS}`` or NUM_LABELS in the place of a value.
     FormatError for unreadable text, SchemaError for fields or types no dialect has, InputError for another phase.
     Semantics: Caffe's ``ReadNetParamsFromTextFileOrDie`` and ``Net::FilterNet``.
     """
     if phase not in PHASES:
         raise InputError(f"phase is {phase!r}; expected 'TRAIN' or 'TEST'")
+    if unknown not in MODES:
+        raise InputError(f"unknown is {unknown!r}; expected one of {', '.join(MODES)}")
+    agreeing: tuple[str, ...] = ()
     if isinstance(net, Message):
         parsed, source = deepcopy(net), net.where.source
     else:
         text, source = _text_of(net)
-        parsed = parse_guessing(text, "NetParameter", source, dialect)
+        if define:
+            text = fill_in(text, define, source)
+        reading = parse_guessing(text, "NetParameter", source, dialect, keep=unknown != "refuse")
+        parsed, agreeing = reading.message, reading.agreeing
     upgrade_net(parsed)
     state = copy(parsed.state)
     state.set("phase", phase)
@@ -141,6 +159,7 @@ def load_net(
     for layer in layers:
         if not layer.has("phase"):
             layer.set("phase", phase)
+    set_aside = sort_out(parsed, layers, unknown)
     parsed.set("layer", layers)
     return NetSpec(
         name=parsed.name,
@@ -150,6 +169,8 @@ def load_net(
         dialect=parsed.schema.dialect,
         source=source,
         message=parsed,
+        unknown=set_aside,
+        agreeing=agreeing,
     )
 
 
@@ -160,7 +181,7 @@ def load_solver(path: str | os.PathLike[str]) -> SolverSpec:
     net is in neither, or where the solver names more than one training net.
     """
     text, source = _text_of(path)
-    message = parse_guessing(text, "SolverParameter", source)
+    message = parse_guessing(text, "SolverParameter", source).message
     upgrade_solver(message)
     folder = Path(source).parent if source != "<text>" else Path()
     train = [name for name in ("train_net_param", "train_net", "net_param", "net") if message.has(name)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from repro.caffe.message import Message
+from repro.caffe.message import Message, RawField
 from repro.caffe.schema import Field
 
 _ESCAPES = {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t", ord('"'): '\\"', ord("\\"): "\\\\"}
@@ -31,6 +31,18 @@ def _print(message: Message, indent: str, lines: list[str]) -> None:
                 lines.append(f"{indent}}}")
             else:
                 lines.append(f"{indent}{name}: {_scalar(field, value)}")
+
+    _print_raw(message.unknown, indent, lines)
+
+
+def _print_raw(fields: list[RawField], indent: str, lines: list[str]) -> None:
+    for field in fields:
+        if isinstance(field.value, str):
+            lines.append(f"{indent}{field.name}: {field.value}" if field.value else f"{indent}{field.name}")
+        else:
+            lines.append(f"{indent}{field.name} {{")
+            _print_raw(field.value, indent + "  ", lines)
+            lines.append(f"{indent}}}")
 
 
 def _scalar(field: Field, value: Any) -> str:

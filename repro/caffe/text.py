@@ -16,25 +16,15 @@ import re
 from pathlib import Path
 from typing import Any
 
-from repro.caffe.message import Message, Source
+from repro.caffe.lexer import CLOSING, Lexer
+from repro.caffe.message import Message, Source, Where
 from repro.caffe.schema import Enum, Field, MessageType, Schema, dialects_where, to_float32
+from repro.caffe.syntax import MAX_DEPTH, check_size, read_field
+from repro.caffe.template import VARIABLE, missing
 from repro.errors import FormatError, SchemaError
 
 MAX_BYTES = 64 << 20
-MAX_MESSAGES = 200_000
-MAX_DEPTH = 100
 
-_TOKEN = re.compile(
-    r"""(?:[ \t\r\n\f\v]+|\#[^\n]*)*
-    (?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)
-      |(?P<number>0[xX][0-9a-fA-F]+
-                 |(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fF]?)
-      |(?P<string>"[^"\\\n]*(?:\\[^\n][^"\\\n]*)*"|'[^'\\\n]*(?:\\[^\n][^'\\\n]*)*')
-      |(?P<mark>[{}<>:;,\[\]-])
-      |(?P<end>\Z)
-      |(?P<bad>.))""",
-    re.VERBOSE | re.DOTALL,
-)
 _ESCAPE = re.compile(rb"\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))", re.DOTALL)
 _PLAIN_ESCAPES = dict(zip(b"abfnrtv\\'\"?", b"\a\b\f\n\r\t\v\\'\"?", strict=True))
 _INT_RANGE = {
@@ -43,9 +33,10 @@ _INT_RANGE = {
     "uint32": (0, (1 << 32) - 1),
     "uint64": (0, (1 << 64) - 1),
 }
+_NUMBERS = frozenset(("float", "double", *_INT_RANGE))
+_V1_TYPE = "V1LayerParameter.LayerType"
 _TRUE = frozenset(("true", "True", "t", "1"))
 _FALSE = frozenset(("false", "False", "f", "0"))
-_CLOSING = {"{": "}", "<": ">"}
 
 
 def decode_text(data: bytes, name: str) -> str:
@@ -79,15 +70,19 @@ def read_text(path: Path) -> str:
     return decode_text(data, str(path))
 
 
-def parse_text(text: str, message: str, schema: Schema, name: str = "<text>") -> Message:
+def parse_text(text: str, message: str, schema: Schema, name: str = "<text>", keep: bool = False) -> Message:
     """Reads ``text`` as a message of the type ``message``; ``name`` stands for it in errors.
 
-    FormatError where it is not protobuf text; SchemaError where a field or value is not in the dialect.
+    FormatError where it is not protobuf text, or a template whose variables have no values; SchemaError where a field
+    or value is not in the dialect. ``keep``: fields and V1 types that the dialect lacks stay in ``Message.unknown``
+    and as the type's name instead, and a value given twice is no error where both are the same.
     """
-    opened = text.count("{") + text.count("<")
-    if opened > MAX_MESSAGES:
-        raise FormatError(f"{name}: {opened} messages; at most {MAX_MESSAGES} are read (is this a net?)")
-    return _Parser(Source(name, text), schema).parse(message)
+    check_size(text, name)
+    parser = _Parser(Source(name, text), schema, keep)
+    parsed = parser.parse(message)
+    if parser.holes:
+        raise missing(parser.holes)
+    return parsed
 
 
 class UnknownField(SchemaError):
@@ -98,44 +93,22 @@ class UnknownField(SchemaError):
         self.dialects = dialects
 
 
-class _Parser:
-    """One token ahead; ``kind``, ``token`` and ``at`` (its offset) describe it."""
+class GivenTwice(FormatError):
+    """A field of one value given two; ``dialects`` are those in which it may be repeated."""
 
-    def __init__(self, source: Source, schema: Schema) -> None:
-        self.source = source
+    def __init__(self, text: str, message: str, field: str) -> None:
+        super().__init__(text)
+        self.dialects = dialects_where(message, field=field, repeated=True)
+
+
+class _Parser(Lexer):
+    """Builds Messages by the schema; ``keep`` says whether fields it lacks are kept or refused."""
+
+    def __init__(self, source: Source, schema: Schema, keep: bool) -> None:
         self.schema = schema
-        self.text = source.text
-        self.next = 0
-        self.kind = ""
-        self.token = ""
-        self.at = 0
-        self.advance()
-
-    def advance(self) -> None:
-        match = _TOKEN.match(self.text, self.next)
-        assert match is not None  # the last alternative takes any character
-        self.kind = match.lastgroup or ""
-        self.next = match.end()
-        self.at = match.start(self.kind)
-        self.token = match.group(self.kind)
-        if self.kind == "number" and self.next < len(self.text):
-            after = self.text[self.next]
-            if after.isalnum() or after in "_.":
-                raise self.error(f"the number {self.token!r} followed by {after!r}", "a number")
-        elif self.kind == "bad":
-            if self.token in "\"'":
-                raise self.error("a string that does not end on its line", f"a closing {self.token}")
-            raise self.error(f"the character {self.token!r}", "a field name, a value, or one of {{}}<>[]:;,")
-
-    def error(self, found: str, expected: str, at: int | None = None) -> FormatError:
-        where = self.source.where(self.at if at is None else at)
-        return FormatError(f"{where}: found {found}, expected {expected}")
-
-    def found(self) -> str:
-        if self.kind == "end":
-            return "the end of the text"
-        token = self.token if len(self.token) <= 40 else self.token[:37] + "..."
-        return f"{token!r}" if self.kind != "string" else f"the string {token}"
+        self.keep = keep
+        self.holes: list[tuple[str, Where]] = []
+        super().__init__(source)
 
     def parse(self, message: str) -> Message:
         return self.body(self.schema.message(message), "", 0, 0)
@@ -151,11 +124,14 @@ class _Parser:
                 name, at = self.token, self.at
                 field = message_type.fields.get(name)
                 if field is None:
-                    raise self.unknown_field(message_type, name)
-                self.advance()
-                self.field(field, fields, at, depth)
+                    self.unknown(message, name, depth)
+                else:
+                    self.advance()
+                    self.field(field, fields, at, depth, message_type.name)
                 if self.token in (",", ";") and self.kind == "mark":
                     self.advance()
+            elif self.kind == "variable":
+                self.hole()
             elif self.kind == "end" and not closing:
                 return message
             elif closing and self.token == closing and self.kind == "mark":
@@ -172,10 +148,36 @@ class _Parser:
             else:
                 raise self.error(self.found(), f"a field of {message_type.name}" + (f" or {closing!r}" * bool(closing)))
 
-    def field(self, field: Field, fields: dict[str, list[Any]], at: int, depth: int) -> None:
+    def hole(self) -> None:
+        """Takes note of a template's variable, which has no value yet, and goes on behind it."""
+        self.holes.append((self.token.strip("${}"), self.source.where(self.at)))
+        self.advance()
+
+    def unknown(self, message: Message, name: str, depth: int) -> None:
+        """Keeps or refuses a field that the schema lacks; a word that no value follows is a template's variable."""
+        word = VARIABLE.fullmatch(name)
+        if not self.keep and not word:
+            raise self.unknown_field(message.message_type, name)
+        at, error = self.at, None if self.keep else self.unknown_field(message.message_type, name)
+        self.advance()
+        if word and not self.is_mark(":{<"):
+            self.holes.append((name, self.source.where(at)))
+        elif error is not None:
+            raise error
+        else:
+            message.unknown += read_field(self, name, at, depth)
+
+    def field(self, field: Field, fields: dict[str, list[Any]], at: int, depth: int, owner: str) -> None:
         if not field.repeated and field.name in fields:
+            before = fields.pop(field.name)
+            self.field(field, fields, at, depth, owner)
+            # Google's reader refuses any repetition; one that changes nothing is let pass where fields are kept
+            if self.keep and field.kind != "message" and fields.get(field.name) == before:
+                return
             where = self.source.where(at)
-            raise FormatError(f"{where}: the field {field.name!r} is given twice; it can have one value only")
+            raise GivenTwice(
+                f"{where}: the field {field.name!r} is given twice; it can have one value only", owner, field.name
+            )
         colon = self.kind == "mark" and self.token == ":"
         if colon:
             self.advance()
@@ -204,8 +206,11 @@ class _Parser:
 
     def value(self, field: Field, depth: int) -> Any:
         kind = field.kind
+        if self.kind == "variable":
+            self.hole()
+            return field.default
         if kind == "message":
-            closing = _CLOSING.get(self.token) if self.kind == "mark" else None
+            closing = CLOSING.get(self.token) if self.kind == "mark" else None
             if closing is None:
                 raise self.error(self.found(), f"'{{' opening the {field.type_name} {field.name!r}")
             start = self.at
@@ -217,11 +222,15 @@ class _Parser:
         at = self.at
         if negative:
             self.advance()
+        word = kind in _NUMBERS and self.kind == "name" and VARIABLE.fullmatch(self.token)
+        if self.kind == "variable" or (word and self.token not in ("INF", "NAN", "INFINITY")):
+            self.hole()
+            return field.default
         if kind in ("float", "double"):
             number = self.real(field, negative)
         elif kind == "enum" and self.kind == "name" and not negative:
             assert field.enum is not None
-            if self.token not in field.enum.values:
+            if self.token not in field.enum.values and not (self.keep and field.enum.name == _V1_TYPE):
                 raise self.unknown_value(field.enum, self.token)
             value = self.token
             self.advance()

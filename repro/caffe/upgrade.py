@@ -8,7 +8,8 @@ V0 layers to V1, data layers' transformation fields to ``transform_param``, V1 `
 from __future__ import annotations
 
 from repro.caffe.message import Message
-from repro.errors import FormatError, InputError, SchemaError, UnsupportedError
+from repro.caffe.upgrade_v0 import upgrade_v0_layers
+from repro.errors import FormatError, InputError, SchemaError
 
 _TRANSFORM_FIELDS = ("scale", "mean_file", "crop_size", "mirror")
 _DATA_PARAMS = {"DATA": "data_param", "IMAGE_DATA": "image_data_param", "WINDOW_DATA": "window_data_param"}
@@ -27,23 +28,14 @@ def upgrade_net(net: Message) -> None:
     """Brings a NetParameter of any age to V2 in place.
 
     FormatError where V1 and V2 layers are mixed or input dimensions do not fit; SchemaError for a V1 type without a V2
-    name; UnsupportedError for V0 layers.
+    name and for options that a V0 layer's type does not have.
     """
     upgrade_v0_layers(net)
     upgrade_data_transformation(net)
     upgrade_v1_layers(net)
     upgrade_input(net)
     upgrade_batch_norm(net)
-
-
-def upgrade_v0_layers(net: Message) -> None:
-    """V0 ``layers { layer { … } }`` to V1: not supported yet, and said so."""
-    for layer in net.layers:
-        if layer.has("layer"):
-            raise UnsupportedError(
-                f"{layer.where}: a V0 layer (layers {{ layer {{ … }} }}, before 2014); upgrade the file with Caffe's "
-                "upgrade_net_proto_text first"
-            )
+    upgrade_fork_options(net)
 
 
 def upgrade_data_transformation(net: Message) -> None:
@@ -79,7 +71,8 @@ def upgrade_v1_layers(net: Message) -> None:
 def upgrade_v1_layer(old: Message) -> Message:
     """The V2 LayerParameter of a V1LayerParameter; shares the sub-messages with it."""
     new = old.like("LayerParameter")
-    if old.type not in old.schema.v1_types:
+    known = old.schema.enums["V1LayerParameter.LayerType"].values
+    if old.type not in old.schema.v1_types and (not old.has("type") or old.type in known):
         found = f"the type {old.type!r}" if old.has("type") else "no type"
         raise SchemaError(
             f"{old.where}: layer {old.name!r} has {found}; expected a V1 type of the dialect {old.schema.dialect!r}"
@@ -90,7 +83,9 @@ def upgrade_v1_layer(old: Message) -> Message:
         if name not in new.message_type.fields:
             raise SchemaError(f"{old.where}: layer {old.name!r}: {name} has no place in a V2 layer")
         new.fields[name] = values
-    new.set("type", old.schema.v1_types[old.type])
+    # a type that no dialect names keeps its V1 spelling, under which the layers' registry refuses it
+    new.set("type", old.schema.v1_types.get(old.type, str(old.type)))
+    new.unknown = old.unknown
     for at in range(max(len(old.param), len(old.blob_share_mode), len(old.blobs_lr), len(old.weight_decay))):
         param = new.new("param")
         if at < len(old.param):
@@ -175,6 +170,37 @@ def upgrade_batch_norm(net: Message) -> None:
             for param in layer.param:
                 param.set("lr_mult", 0.0)
                 param.set("decay_mult", 0.0)
+
+
+def upgrade_fork_options(net: Message) -> None:
+    """Options of forks that BVLC's Caffe came to spell otherwise, in BVLC's spelling.
+
+    ``kstride`` becomes ``dilation``, and ConvolutionSK with it Convolution; a pooling layer with a dilation other than
+    1 becomes a PoolingSK, one without a Pooling. ``ceil_mode: false`` becomes ``round_mode: FLOOR``. FormatError where
+    both spellings are given.
+    """
+    for layer in net.layer:
+        for name in ("convolution_param", "pooling_param"):
+            if not layer.has(name):
+                continue
+            options = getattr(layer, name)
+            if options.has("kstride"):
+                if options.has("dilation"):
+                    raise FormatError(f"{options.where}: layer {layer.name!r} has both kstride and dilation")
+                options.set("dilation", options.kstride)
+                options.clear("kstride")
+            if options.has("ceil_mode"):
+                if options.has("round_mode"):
+                    raise FormatError(f"{options.where}: layer {layer.name!r} has both ceil_mode and round_mode")
+                options.set("round_mode", "CEIL" if options.ceil_mode else "FLOOR")
+                options.clear("ceil_mode")
+        if layer.type == "ConvolutionSK":
+            layer.set("type", "Convolution")
+        elif layer.type in ("Pooling", "PoolingSK") and "dilation" in layer.pooling_param.message_type.fields:
+            dilated = layer.pooling_param.has("dilation") and any(d != 1 for d in layer.pooling_param.dilation)
+            layer.set("type", "PoolingSK" if dilated else "Pooling")
+            if not dilated:
+                layer.pooling_param.clear("dilation")
 
 
 def upgrade_solver(solver: Message) -> None:

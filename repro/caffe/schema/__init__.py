@@ -77,13 +77,16 @@ def weights_schema() -> Schema:
     return Schema("weights", "the blobs of any dialect", messages, enums, {}, frozenset())
 
 
-def dialects_where(message: str, field: str = "", enum: str = "", value: str = "") -> tuple[str, ...]:
-    """Names of the dialects whose ``message`` has ``field``, or whose ``enum`` has ``value``; in listed order."""
+def dialects_where(
+    message: str, field: str = "", enum: str = "", value: str = "", repeated: bool = False
+) -> tuple[str, ...]:
+    """Names of the dialects whose ``message`` has ``field`` (``repeated``: as a repeated one), or whose ``enum`` has
+    ``value``; in listed order."""
     found = []
     for name in DIALECT_NAMES:
         known = schema(name)
-        has_field = bool(field) and message in known.messages and field in known.messages[message].fields
+        entry = known.messages[message].fields.get(field) if message in known.messages else None
         has_value = bool(enum) and enum in known.enums and value in known.enums[enum].values
-        if has_field or has_value:
+        if (entry is not None and (entry.repeated or not repeated)) or has_value:
             found.append(name)
     return tuple(found)

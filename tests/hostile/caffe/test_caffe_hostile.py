@@ -238,7 +238,7 @@ def test_binary_given_as_text_and_text_given_as_binary(golden_data: Path) -> Non
         "input_dim: " + "9" * 1_000_000,
         "input_dim: 0x" + "f" * 1_000_000,
         "x" * 5_000_000 + ": 3",
-        "layer { type: '" + "y" * 1_000_000 + "' bogus: 3 }",
+        "layer { type: 'ReLU' name: '" + "y" * 1_000_000 + "' bogus: 3 }",
     ],
     ids=lambda text: text[:12] + "…",
 )

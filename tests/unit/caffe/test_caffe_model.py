@@ -19,7 +19,7 @@ from repro.caffe import (
 )
 from repro.caffe.schema import schema
 from repro.caffe.wire import Reader, tag, varint
-from repro.errors import FormatError, InputError, SchemaError, UnsupportedError, WeightsError
+from repro.errors import FormatError, InputError, SchemaError, WeightsError
 
 
 def field(number: int, payload: bytes) -> bytes:
@@ -233,7 +233,7 @@ def test_blobs_that_do_not_add_up(tmp_path: Path, blob: bytes, said: str) -> Non
         (b"", FormatError, "empty"),
         (b"\x0a\x01n", FormatError, "no layers"),
         (b"name: 'net'\nlayer { }", FormatError, "looks like text"),
-        (b"\x89HDF\r\n\x1a\n....", UnsupportedError, "HDF5"),
+        (b"\x89HDF\r\n\x1a\n....", FormatError, "cannot be read as HDF5"),
         (b"\x0a\xff\xff\xff\xff\x0f", FormatError, "byte 1: .*4294967295 bytes; 0 are left"),
         (b"\x0a" + b"\xff" * 11, FormatError, "longer than 10 bytes"),
         (b"\x0a\x80", FormatError, "byte 1: a varint cut off"),

@@ -8,7 +8,7 @@ import pytest
 
 from repro.caffe import Message, ParamSpec, load_net, load_solver
 from repro.caffe.schema import schema
-from repro.errors import FormatError, InputError, SchemaError, UnsupportedError
+from repro.errors import FormatError, InputError, SchemaError
 
 V1 = """
 name: "n"
@@ -94,8 +94,8 @@ def test_nets_that_are_refused(text: str, said: str) -> None:
 def test_v1_layers_without_a_type_and_v0_layers() -> None:
     with pytest.raises(SchemaError, match=r"<text>:1:8: layer 'x' has no type"):
         load_net("layers { name: 'x' }")
-    with pytest.raises(UnsupportedError, match=r"<text>:1:8: a V0 layer"):
-        load_net("layers { layer { name: 'x' type: 'relu' } }")
+    with pytest.raises(SchemaError, match=r"<text>:1:8: layer 'x' has the type 'elu'; V0 types are: accuracy"):
+        load_net("layers { layer { name: 'x' type: 'elu' } }")
 
 
 RULES = """
@@ -144,10 +144,10 @@ def test_dialects() -> None:
         with pytest.raises(SchemaError, match=r"fits the dialects 'deconvnet' and 'pspnet'.*choose one with dialect="):
             load_net(text)
         assert load_net(text, dialect="pspnet").layers[0].options("bn_param").momentum > 0.89
-    with pytest.raises(SchemaError, match="no one dialect reads all of it"):
-        load_net("layer { unpooling_param { } upsample_param { } }")
+    with pytest.raises(SchemaError, match="only one of them has UnpoolingParameter"):
+        load_net("layer { unpooling_param { } upsample_param { } }", unknown="refuse")
     with pytest.raises(SchemaError, match="'unpooling_param' in the dialect 'bvlc'"):
-        load_net("layer { unpooling_param { } }", dialect="bvlc")
+        load_net("layer { unpooling_param { } }", dialect="bvlc", unknown="refuse")
     with pytest.raises(SchemaError, match="unknown dialect"):
         load_net("layer { }", dialect="x")
 

@@ -8,13 +8,31 @@ Where several dialects read a file with the same meaning, the one listed first g
 
 from __future__ import annotations
 
+from repro.caffe.schema.dialects.autoencoder import DECONVNET_LOCAL
+from repro.caffe.schema.dialects.crfasrnn import CRFASRNN
 from repro.caffe.schema.dialects.deconvnet import DECONVNET
 from repro.caffe.schema.dialects.deeplab import DEEPLAB, DEEPLAB_V2
 from repro.caffe.schema.dialects.dialect import Dialect
+from repro.caffe.schema.dialects.greentea import GREENTEA
 from repro.caffe.schema.dialects.pspnet import PSPNET
 from repro.caffe.schema.dialects.segnet import SEGNET, SEGNET_CUDNN5
 from repro.caffe.schema.dialects.ssd import SSD
+from repro.caffe.schema.dialects.tools import DEEPDETECT, NVCAFFE, SOEAVER
 
-DIALECTS: tuple[Dialect, ...] = (DECONVNET, SEGNET, SEGNET_CUDNN5, DEEPLAB, DEEPLAB_V2, PSPNET, SSD)
+DIALECTS: tuple[Dialect, ...] = (
+    DECONVNET,
+    DECONVNET_LOCAL,
+    SEGNET,
+    SEGNET_CUDNN5,
+    DEEPLAB,
+    DEEPLAB_V2,
+    PSPNET,
+    SSD,
+    CRFASRNN,
+    GREENTEA,
+    DEEPDETECT,
+    SOEAVER,
+    NVCAFFE,
+)
 
 __all__ = ["DIALECTS", "Dialect"]

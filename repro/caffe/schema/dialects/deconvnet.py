@@ -15,6 +15,7 @@ message V1LayerParameter
   red_softmax_loss_param 46 RedSoftmaxWithLossParameter
   red_accuracy_param 47 RedAccuracyParameter
   binary_accuracy_param 48 BinaryAccuracyParameter
+  window_cls_data_param ? WindowClsDataParameter
 message LayerParameter
   eltwise_accuracy_param ? EltwiseAccuracyParameter
   unpooling_param ? UnpoolingParameter
@@ -22,6 +23,7 @@ message LayerParameter
   red_softmax_loss_param ? RedSoftmaxWithLossParameter
   red_accuracy_param ? RedAccuracyParameter
   binary_accuracy_param ? BinaryAccuracyParameter
+  window_cls_data_param ? WindowClsDataParameter
 enum V1LayerParameter.LayerType
   CROP=40 ELTWISE_ACCURACY=41 UNPOOLING=42 BN=43 RED_SOFTMAX_LOSS=44 RED_ACCURACY=45 IMAGE_SEG_DATA=46
   WINDOW_SEG_DATA=47 WINDOW_INST_SEG_DATA=48 BIN_ACCURACY=49 WINDOW_CLS_DATA=50
@@ -35,6 +37,8 @@ message RedSoftmaxWithLossParameter
 message BinaryAccuracyParameter
   accuracy_mode 1 AccuracyMode = Accuracy
 enum BinaryAccuracyParameter.AccuracyMode Accuracy=0 Precision=1 Recall=2 F_measure=3
+message WindowClsDataParameter
+  label_dim ? uint32
 message BNParameter
   scale_filler 1 FillerParameter, shift_filler 2 FillerParameter, bn_mode 3 BNMode = LEARN
 enum BNParameter.BNMode LEARN=0 INFERENCE=1

@@ -16,7 +16,7 @@ message InterpParameter
   height 1 int32 = 0, width 2 int32 = 0, zoom_factor 3 int32 = 1, shrink_factor 4 int32 = 1
   pad_beg 5 int32 = 0, pad_end 6 int32 = 0
 message SegAccuracyParameter
-  metric 1 AccuracyMetric = PixelAccuracy, ignore_label 2 int32*
+  metric 1 AccuracyMetric = PixelAccuracy, ignore_label 2 int32*, reset ? bool = true
 enum SegAccuracyParameter.AccuracyMetric PixelAccuracy=0 ClassAccuracy=1 PixelIOU=2
 message SoftmaxLossParameter
   weight_source 16 string, ignore_label 2 int32*

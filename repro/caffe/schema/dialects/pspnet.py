@@ -16,6 +16,11 @@ message BNParameter
   frozen 5 bool = false, engine 6 Engine = DEFAULT
   scale_filler ? FillerParameter, shift_filler ? FillerParameter
   var_eps ? float = 1e-10, moving_average ? bool = false, decay ? float = 0.05
+message ConvolutionParameter
+  hole 17 uint32 = 1, hole_h 18 uint32 = 1, hole_w 19 uint32 = 1
+message TransformationParameter
+  rand_resize 8 float*, rand_rotate 9 float*, gaussian_blur 10 bool = false, rand_aspect_ratio 11 float*
+  crop_w 15 uint32 = 0, crop_h 16 uint32 = 0
 message InterpParameter
   height 1 int32 = 0, width 2 int32 = 0, zoom_factor 3 int32 = 1, shrink_factor 4 int32 = 1
   pad_beg 5 int32 = 0, pad_end 6 int32 = 0
@@ -32,5 +37,5 @@ message ImageDataParameter
 enum ImageDataParameter.LabelType NONE=0 IMAGE=1 PIXEL=2
 """,
     {},
-    "BN Interp SegAccuracy PointwiseSpatialAttention ImageSegData",
+    "BN HoleConvolution Interp SegAccuracy PointwiseSpatialAttention ImageSegData",
 )
