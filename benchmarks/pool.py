@@ -1,15 +1,17 @@
 """Pooling and unpooling beside torch's own, at the sizes of DeconvNet's five pool/unpool pairs.
 
-    python benchmarks/pool.py [--batch 1 8] [--threads 2] [--layouts nchw nhwc] [--note TEXT]
+    python benchmarks/pool.py [--batch 1 8] [--threads 2] [--layouts nchw nhwc] [--cpu-time] [--note TEXT]
 
 Peers: `F.max_pool2d(return_indices=True)` and `F.max_unpool2d`, whose indices are int64. `copy_share` is the rate at
-which ours moves its own bytes, as a share of the rate `x.clone()` reaches in the same run.
+which ours moves its own bytes, as a share of the rate `x.clone()` reaches in the same run. `--cpu-time` counts the processor
+time of one thread, for a machine that others use meanwhile.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -21,22 +23,22 @@ PAIRS = ((64, 224), (128, 112), (256, 56), (512, 28), (512, 14))  # channels and
 LAYOUTS = {"nchw": torch.contiguous_format, "nhwc": torch.channels_last}
 
 
-def clone_rate(x: torch.Tensor) -> float:
+def clone_rate(x: torch.Tensor, clock: Callable[[], float]) -> float:
     """Bytes read and written per second by a plain copy."""
-    row = compare("clone", x.clone, x.clone, turns=7)
+    row = compare("clone", x.clone, x.clone, turns=7, clock=clock)
     return 2 * x.numel() * x.element_size() / row.ours_s
 
 
-def measure(batch: int, channels: int, side: int, layout: str) -> Iterator[Row]:
+def measure(batch: int, channels: int, side: int, layout: str, clock: Callable[[], float]) -> Iterator[Row]:
     x = torch.randn(batch, channels, side, side).to(memory_format=LAYOUTS[layout])
     label = f"{layout} {batch}x{channels}x{side}x{side}"
-    copy = clone_rate(x)
+    copy = clone_rate(x, clock)
     y, switches = ops.max_pool_switches(x, 2, 2)
     _, indices = F.max_pool2d(x, 2, 2, return_indices=True)
     traffic = (x.numel() + y.numel()) * x.element_size() + switches.numel()
 
     def row(name: str, ours, peer, passes: int = 1) -> Row:  # type: ignore[no-untyped-def]
-        timed = compare(f"{name} {label}", ours, peer)
+        timed = compare(f"{name} {label}", ours, peer, clock=clock)
         timed.extra["copy_share"] = passes * traffic / timed.ours_s / copy
         return timed
 
@@ -65,16 +67,18 @@ def main() -> None:
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--layouts", nargs="+", choices=LAYOUTS, default=list(LAYOUTS))
+    parser.add_argument("--cpu-time", action="store_true")
     parser.add_argument("--note", default="")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    before = conditions()
+    torch.set_num_threads(1 if options.cpu_time else options.threads)
+    clock = time.process_time if options.cpu_time else time.perf_counter
+    before = {**conditions(), "clock": "processor time of one thread" if options.cpu_time else "wall"}
     rows = [
         row
         for layout in options.layouts
         for batch in options.batch
         for channels, side in PAIRS
-        for row in measure(batch, channels, side, layout)
+        for row in measure(batch, channels, side, layout, clock)
     ]
     write("pool", before, rows, options.note)
 
