@@ -118,9 +118,12 @@ def apply_taps(array: NDArray[Any], taps: Taps, axis: int) -> NDArray[Any]:
     # gathering along the first axis copies whole rows, several times faster than picking single elements
     source = np.ascontiguousarray(np.moveaxis(array, axis, 0))
     weight = taps.weight.astype(source.dtype).reshape(*taps.weight.shape, *(1,) * (source.ndim - 1))
-    total = source[taps.index[:, 0]] * weight[:, 0]
+    total = np.take(source, taps.index[:, 0], axis=0)
+    total *= weight[:, 0]
     for tap in range(1, taps.index.shape[1]):
-        total += source[taps.index[:, tap]] * weight[:, tap]
+        term = np.take(source, taps.index[:, tap], axis=0)
+        term *= weight[:, tap]
+        total += term
     return np.moveaxis(total, 0, axis)
 
 

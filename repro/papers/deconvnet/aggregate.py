@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from repro.data.resample import Flavour, axis_order, bilinear_taps
+from repro.data.resample import Flavour, Taps, apply_taps, axis_order, bilinear_taps
 from repro.papers.deconvnet.recipe import Recipe
 from repro.papers.deconvnet.windows import Windows
+
+Maps = NDArray[np.float32]
 
 # channels resized at a time: their lines stay in the processor's cache, and small buffers are not paged in anew
 _CHANNELS = 3
@@ -19,68 +22,77 @@ _CHANNELS = 3
 def aggregate_max_(canvas: torch.Tensor, maps: torch.Tensor, boxes: Windows, resampling: Flavour = "matlab") -> None:
     """Resize each map to its box and take the elementwise maximum with what the canvas holds, in place.
 
-    canvas: (C, H, W) float32; maps: (n, C, h, w) float32; boxes: (n, 4) x1, y1, x2, y2, 0-based, inclusive, in the
-    canvas, which they may leave on any side. Computed in float32, product by product in the order of the taps, without
-    fused multiply-add, first the axis that `resample.axis_order` names: the same bits for any number of threads.
+    canvas: (C, H, W) float32; maps: (n, C, h, w) float32, both on the CPU; boxes: (n, 4) x1, y1, x2, y2, 0-based,
+    inclusive, in the canvas, which they may leave on any side. Computed in float32, product by product in the order of
+    the taps, without fused multiply-add, first the axis that `resample.axis_order` names: the same bits for any number
+    of threads (torch's is used).
     """
-    for part, resized in _placed(canvas, maps, boxes, resampling):
-        torch.maximum(part, resized, out=part)
+    _fold(canvas, maps, boxes, resampling, _keep_larger)
 
 
 def aggregate_sum_(canvas: torch.Tensor, maps: torch.Tensor, boxes: Windows, resampling: Flavour = "matlab") -> None:
     """As `aggregate_max_`, but adds (the paper's Eq. 2), map after map."""
-    for part, resized in _placed(canvas, maps, boxes, resampling):
-        part += resized
+    _fold(canvas, maps, boxes, resampling, _add)
 
 
-def _placed(
-    canvas: torch.Tensor, maps: torch.Tensor, boxes: Windows, resampling: Flavour
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Pairs of a part of the canvas and what is to be folded into it."""
-    for score, box in zip(maps, boxes, strict=True):
-        x1, y1, x2, y2 = map(int, box)
-        top, bottom = max(y1, 0), min(y2 + 1, canvas.shape[1])
-        left, right = max(x1, 0), min(x2 + 1, canvas.shape[2])
-        if top >= bottom or left >= right:
-            continue
-        size, window = (y2 - y1 + 1, x2 - x1 + 1), ((top - y1, bottom - y1), (left - x1, right - x1))
-        for first in range(0, len(score), _CHANNELS):
-            group = slice(first, first + _CHANNELS)
-            yield canvas[group, top:bottom, left:right], resize_map(score[group], size, window, resampling)
+def _keep_larger(part: Maps, resized: Maps) -> None:
+    np.maximum(part, resized, out=part)
+
+
+def _add(part: Maps, resized: Maps) -> None:
+    part += resized
+
+
+def _fold(
+    canvas: torch.Tensor,
+    maps: torch.Tensor,
+    boxes: Windows,
+    resampling: Flavour,
+    fold: Callable[[Maps, Maps], None],
+) -> None:
+    target, scores = canvas.numpy(), maps.numpy()
+
+    def channels_from(first: int) -> None:
+        group = slice(first, first + _CHANNELS)
+        for score, (x1, y1, x2, y2) in zip(scores, boxes.tolist(), strict=True):
+            top, bottom = max(y1, 0), min(y2 + 1, target.shape[1])
+            left, right = max(x1, 0), min(x2 + 1, target.shape[2])
+            if top < bottom and left < right:
+                window = ((top - y1, bottom - y1), (left - x1, right - x1))
+                resized = resize_map(score[group], (y2 - y1 + 1, x2 - x1 + 1), window, resampling)
+                fold(target[group, top:bottom, left:right], resized)
+
+    # whole channels to a thread: torch's own threads would meet after every small step, which is slow where the
+    # processor's cores have other work too
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        for done in [pool.submit(channels_from, first) for first in range(0, len(target), _CHANNELS)]:
+            done.result()
 
 
 def resize_map(
-    score: torch.Tensor,
+    score: Maps,
     size: tuple[int, int],
     window: tuple[tuple[int, int], tuple[int, int]],
     resampling: Flavour = "matlab",
-) -> torch.Tensor:
+) -> Maps:
     """Resize (C, h, w) float32 to `size` (height, width); only rows and columns of `window` ((from, to), (from, to)).
 
     Equals `resample.imresize` of the (h, w, C) array in the same flavour, bit for bit ("opencv": its coordinates in
     floating point).
     """
-    # the axis in work lies first, so that each tap gathers whole lines
-    lines = score
+    result = score
     for axis in axis_order((score.shape[1], score.shape[2]), size, resampling):
-        lines = lines.movedim(axis + 1, 0)
-        if score.shape[axis + 1] == size[axis]:
-            lines = lines[window[axis][0] : window[axis][1]]
+        first, last = window[axis]
+        # the axis in work lies first, so that each tap gathers whole lines
+        lines = np.moveaxis(result, axis + 1, 0)
+        if len(lines) == size[axis]:
+            lines = lines[first:last]
         else:
-            lines = _resample_lines(lines.contiguous(), size[axis], window[axis], resampling)
-        lines = lines.movedim(0, axis + 1)
-    return lines
-
-
-def _resample_lines(lines: torch.Tensor, n_out: int, part: tuple[int, int], resampling: Flavour) -> torch.Tensor:
-    taps = bilinear_taps(lines.shape[0], n_out, True, resampling)
-    index = torch.from_numpy(np.array(taps.index[part[0] : part[1]].T, order="C")).to(lines.device)
-    weight = torch.from_numpy(np.array(taps.weight[part[0] : part[1]].T, order="C")).to(lines)
-    total = lines.index_select(0, index[0]).mul_(weight[0, :, None, None])
-    for tap in range(1, len(index)):
-        # kept apart from the addition: one rounding more than a fused multiply-add, as the original has
-        total += lines.index_select(0, index[tap]).mul_(weight[tap, :, None, None])
-    return total
+            taps = bilinear_taps(len(lines), size[axis], True, resampling)
+            part = Taps(taps.index[first:last], taps.weight[first:last])
+            lines = apply_taps(lines, part, 0)
+        result = np.moveaxis(lines, 0, axis + 1)
+    return result
 
 
 class ScoreCanvas:
