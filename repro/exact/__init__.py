@@ -7,7 +7,7 @@ docs/numerics.md has the figures.
 
 from repro.exact.activation import power, relu, sigmoid, tanh
 from repro.exact.batch_norm import bn_inference, bn_learn
-from repro.exact.blas import BlasInfo, blas_info
+from repro.exact.blas import BlasInfo, blas_info, blas_threads
 from repro.exact.columns import Window
 from repro.exact.combine import eltwise_product, eltwise_sum, split
 from repro.exact.convolution import convolution, deconvolution
@@ -21,6 +21,7 @@ __all__ = [
     "Window",
     "average_pool",
     "blas_info",
+    "blas_threads",
     "bn_inference",
     "bn_learn",
     "convolution",

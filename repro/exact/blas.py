@@ -1,8 +1,9 @@
 """NumPy's own OpenBLAS, called as Caffe calls its BLAS: transposes, alpha and beta in the caller's hand.
 
 The calls go through ctypes into the library that NumPy has already loaded. Its kernels decide how sums are split, so
-the bits of a result belong to a kernel set (``blas_info().core``); ``OPENBLAS_CORETYPE`` chooses one before NumPy is
-first imported. Matrix products do not depend on the number of threads: OpenBLAS splits the output, not the sums.
+the bits of a result belong to a kernel set and a number of threads (`blas_info`), with Caffe as here: a product with
+few rows takes another way through OpenBLAS on two threads than on one. ``OPENBLAS_CORETYPE`` chooses the kernels before
+NumPy is first imported, ``OPENBLAS_NUM_THREADS`` or `blas_threads` the threads.
 
 All arrays are C-contiguous float32; what is written to is given last and changed in place.
 """
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from repro.errors import UnsupportedError
+from repro.errors import InputError, UnsupportedError
 
 _ROW_MAJOR, _PLAIN, _TRANSPOSED = 101, 111, 112
 _PREFIXES, _SUFFIXES = ("scipy_", ""), ("64_", "")
@@ -88,17 +89,17 @@ def blas_info() -> BlasInfo:
 
 
 @contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Level 1 and 2 calls inside run on one thread: there OpenBLAS splits the sums themselves among threads."""
+def blas_threads(count: int) -> Iterator[None]:
+    """Inside, NumPy's OpenBLAS uses this many threads, whoever calls it."""
+    if count < 1:
+        raise InputError(f"BLAS takes 1 thread or more, got {count}")
     blas = _openblas()
     before = int(blas.threads())
-    if before != 1:
-        blas.set_threads(1)
+    blas.set_threads(count)
     try:
         yield
     finally:
-        if before != 1:
-            blas.set_threads(before)
+        blas.set_threads(before)
 
 
 def gemm(
@@ -124,11 +125,10 @@ def gemv(
     rows, columns = a.shape
     if (x.size, out.size) != ((rows, columns) if transpose else (columns, rows)):
         raise ValueError(f"gemv: {a.shape} (transposed: {transpose}) times {x.shape} into {out.shape}")
-    with one_thread():
-        _openblas().sgemv(
-            _ROW_MAJOR, _TRANSPOSED if transpose else _PLAIN, rows, columns, alpha, _at(a), columns, _at(x), 1, beta,
-            _at(out), 1,
-        )  # fmt: skip
+    _openblas().sgemv(
+        _ROW_MAJOR, _TRANSPOSED if transpose else _PLAIN, rows, columns, alpha, _at(a), columns, _at(x), 1, beta,
+        _at(out), 1,
+    )  # fmt: skip
     return out
 
 
@@ -136,15 +136,13 @@ def axpy(alpha: float, x: np.ndarray, out: np.ndarray) -> np.ndarray:
     """out += alpha * x, with whatever multiply-add the kernel uses; returns out."""
     if x.size != out.size:
         raise ValueError(f"axpy: {x.shape} onto {out.shape}")
-    with one_thread():
-        _openblas().saxpy(x.size, alpha, _at(x), 1, _at(out), 1)
+    _openblas().saxpy(x.size, alpha, _at(x), 1, _at(out), 1)
     return out
 
 
 def scal(alpha: float, out: np.ndarray) -> np.ndarray:
     """out *= alpha; returns out."""
-    with one_thread():
-        _openblas().sscal(out.size, alpha, _at(out), 1)
+    _openblas().sscal(out.size, alpha, _at(out), 1)
     return out
 
 
@@ -159,8 +157,7 @@ def strided_dots(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     if x.shape != y.shape:
         raise ValueError(f"strided_dots: {x.shape} and {y.shape}")
     start_x, start_y, dot = _at(x), _at(y), _openblas().sdot
-    with one_thread():
-        found = [dot(rows, start_x + 4 * k, columns, start_y + 4 * k, columns) for k in range(columns)]
+    found = [dot(rows, start_x + 4 * k, columns, start_y + 4 * k, columns) for k in range(columns)]
     return np.array(found, np.float32)
 
 
