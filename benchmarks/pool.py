@@ -3,8 +3,8 @@
     python benchmarks/pool.py [--batch 1 8] [--threads 2] [--layouts nchw nhwc] [--cpu-time] [--note TEXT]
 
 Peers: `F.max_pool2d(return_indices=True)` and `F.max_unpool2d`, whose indices are int64. `copy_share` is the rate at
-which ours moves its own bytes, as a share of the rate `x.clone()` reaches in the same run. `--cpu-time` counts the processor
-time of one thread, for a machine that others use meanwhile.
+which ours moves its own bytes, as a share of the rate `x.clone()` reaches in the same run. `--cpu-time` counts the
+processor time of one thread, for a machine that others use meanwhile.
 """
 
 from __future__ import annotations
