@@ -16,13 +16,14 @@ from repro.errors import CheckFailed, FormatError
 
 ROOT = Path(__file__).resolve().parents[3]
 VERBS = sorted(cli.VERBS)
+PATIENCE = 300  # seconds; only a hang takes that long, even on a machine busy with something else
 
 
 def repro(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "repro", *map(str, arguments)]
     return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL
+        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL
     )
 
 
@@ -31,7 +32,7 @@ def loaded_after(code: str) -> set[str]:
     program = f"import sys\n{code}\nprint('\\n'.join(sys.modules))"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=PATIENCE, check=True
     )
     return set(done.stdout.split())
 
@@ -140,5 +141,5 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
         )
         assert process.stdout is not None
         process.stdout.close()
-        status = process.wait(timeout=120)
+        status = process.wait(timeout=PATIENCE)
     assert (status, errors.read_text()) == (0, "")
