@@ -17,6 +17,7 @@ from repro.errors import DeviceError, InputError, NetError, UnsupportedError
 from repro.graph import Graph, Step, build_graph, infer_shapes
 from repro.layers import Layer, Shape, Switches
 from repro.loading import Arrays, LoadReport, load_weights, materialize, save_weights
+from repro.sharing import SharedBlob, find_shared, multipliers
 from repro.summary import Summary, summarize
 
 __all__ = ["Blobs", "Net", "Summary", "summarize"]
@@ -51,6 +52,10 @@ class Net(nn.Module):
     and `backward` itself adds to parameters' .grad). shapes: blob name -> shape for Input and data layers.
     allow_missing: a layer without weights in the file keeps its filler's values (default: an error). allow_python:
     Python layers may be imported by the names the prototxt gives (executes that code: only for files you trust).
+    allow_reshape: blobs of another shape are taken where the number of values is the same. level, stages, dialect,
+    unknown, define: as in `repro.caffe.load_net`.
+
+    Layers that share a parameter by `param { name }` hold the same nn.Parameter.
 
     ``net(data=x)`` gives {output blob: tensor}. ``net.params`` maps layer names to parameter lists in Caffe's order;
     ``state_dict`` keys are "<layer>.weight", "<layer>.bias", "<layer>.scale" ... Shapes are Caffe's N, C, H, W.
@@ -72,6 +77,9 @@ class Net(nn.Module):
         stages: Sequence[str] = (),
         dialect: str | None = None,
         allow_python: bool = False,
+        allow_reshape: bool = False,
+        unknown: str = "keep",
+        define: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__()
         if numerics not in NUMERICS:
@@ -82,25 +90,36 @@ class Net(nn.Module):
         self.spec = (
             prototxt
             if isinstance(prototxt, NetSpec)
-            else load_net(prototxt, phase=phase, level=level, stages=tuple(stages), dialect=dialect)
+            else load_net(
+                prototxt,
+                phase=phase,
+                level=level,
+                stages=tuple(stages),
+                dialect=dialect,
+                unknown=unknown,
+                define=define,
+            )
         )
         self.graph: Graph = build_graph(self.spec, shapes, numerics, allow_python=allow_python)
         self.caffe_layers: list[Layer] = [step.layer for step in self.graph.steps]
         for step in self.graph.steps:
             self._modules[self._module_name(step)] = step.layer
+        self.shared: tuple[SharedBlob, ...] = find_shared(self.caffe_layers)
+        for blob in self.shared:
+            blob.layer._parameters[blob.key] = blob.owner._parameters[blob.owner_key]
         for _, _, parameter, lr_mult, _ in self.param_entries:
             parameter.requires_grad_(lr_mult != 0)
         self.load_report = LoadReport("no weights")
         if weights is not None:
-            self.load_report = load_weights(self, weights, allow_missing=allow_missing)
+            self.load_report = load_weights(self, weights, allow_missing=allow_missing, allow_reshape=allow_reshape)
         generator = None if seed is None else torch.Generator().manual_seed(seed)
         materialize(self, generator)
         self.blobs = Blobs()
         self._inferred: tuple[tuple[str, Shape], ...] = tuple(self.graph.inputs.items())
         self._loss: torch.Tensor | None = None
         self.train(self.spec.phase == "TRAIN")
-        if torch.device(device).type != "cpu":
-            self.to(_available(device))
+        if _available(device).type != "cpu":
+            self.to(device)
 
     # --- names
 
@@ -120,16 +139,14 @@ class Net(nn.Module):
 
     @property
     def param_entries(self) -> list[tuple[str, int, nn.Parameter, float, float]]:
-        """(layer, blob index, parameter, lr_mult, decay_mult) in Caffe's order."""
-        entries = []
-        for layer in self.caffe_layers:
-            for index, parameter in enumerate(layer.blobs):
-                given = layer.spec.params[index] if index < len(layer.spec.params) else None
-                lr_mult, decay_mult = (given.lr_mult, given.decay_mult) if given else (1.0, 1.0)
-                if layer.frozen(index):
-                    lr_mult = decay_mult = 0.0
-                entries.append((layer.spec.name, index, parameter, lr_mult, decay_mult))
-        return entries
+        """(layer, blob index, parameter, lr_mult, decay_mult) in Caffe's order; a shared one once, as its owner's."""
+        borrowed = {(blob.layer, blob.index) for blob in self.shared}
+        return [
+            (layer.spec.name, index, parameter, *multipliers(layer, index, self.shared))
+            for layer in self.caffe_layers
+            for index, parameter in enumerate(layer.blobs)
+            if (layer, index) not in borrowed
+        ]
 
     @property
     def inputs(self) -> dict[str, Shape]:
@@ -143,13 +160,19 @@ class Net(nn.Module):
 
     # --- weights
 
-    def load(self, weights: str | os.PathLike[str] | Model | Arrays, *, allow_missing: bool = False) -> LoadReport:
+    def load(
+        self,
+        weights: str | os.PathLike[str] | Model | Arrays,
+        *,
+        allow_missing: bool = False,
+        allow_reshape: bool = False,
+    ) -> LoadReport:
         """Take weights by layer name; see `repro.loading.load_weights`."""
-        self.load_report = load_weights(self, weights, allow_missing=allow_missing)
+        self.load_report = load_weights(self, weights, allow_missing=allow_missing, allow_reshape=allow_reshape)
         return self.load_report
 
     def save(self, path: str | os.PathLike[str], version: str | None = None) -> None:
-        """Write a .caffemodel (atomically); version "V1" or "V2", by default as the net was written."""
+        """Write a .caffemodel (atomically); version "V1", "V2" or "HDF5", by default by suffix and dialect."""
         save_weights(self, path, version)
 
     # --- running
@@ -169,6 +192,8 @@ class Net(nn.Module):
         overwriting = not (capture or torch.is_grad_enabled())
         splitting = self.numerics == "exact" and torch.is_grad_enabled()
         branches: Branches = {}
+        if self.spec.force_backward and torch.is_grad_enabled():
+            values = {name: _with_gradient(value) for name, value in values.items()}
         blobs = Blobs()
         blobs.by_name.update(values)  # type: ignore[arg-type]
         loss: torch.Tensor | None = None
@@ -255,6 +280,11 @@ def _run(step: Step, values: Mapping[str, Value], branches: Branches, overwritin
     bottoms = [next(branches[name]) if name in branches else values[name] for name in layer.spec.bottoms]
     if not layer.accepts_switches:
         bottoms = [_plain(b) for b in bottoms]
+    if torch.is_grad_enabled() and not all(layer.spec.propagate_down):
+        bottoms = [
+            b.detach() if isinstance(b, torch.Tensor) and not flows else b
+            for b, flows in zip(bottoms, layer.spec.propagate_down, strict=True)
+        ]
     if step.overwrites and overwriting:
         result = layer.overwrite(bottoms[0])  # type: ignore[arg-type]
         if result is not None:
@@ -276,6 +306,13 @@ def _require_exact(device: str | torch.device) -> None:
     if torch.device(device).type != "cpu":
         raise UnsupportedError(f"numerics 'exact' runs on the CPU only, device '{device}' was asked for")
     exact.blas_info()
+
+
+def _with_gradient(value: Value) -> Value:
+    """An input whose gradient the net's ``force_backward`` asks for; the caller's own tensor stays as it is."""
+    if isinstance(value, Switches) or value.requires_grad or not value.is_floating_point():
+        return value
+    return value.detach().requires_grad_()
 
 
 def _plain(value: Value) -> torch.Tensor:
@@ -302,7 +339,10 @@ def _native_numerics(device: torch.device | None) -> Iterator[None]:
 
 
 def _available(device: str | torch.device) -> torch.device:
-    wanted = torch.device(device)
+    try:
+        wanted = torch.device(device)
+    except RuntimeError:
+        raise DeviceError(f"device '{device}': expected cpu, cuda or cuda:N") from None
     if wanted.type == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
             f"device '{device}' asked for, but torch {torch.__version__} sees no CUDA device; use --device cpu"
