@@ -9,7 +9,9 @@ from repro.cli.progress import progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("net", metavar="NET", help="prototxt whose BN layers have their batch mean and variance as tops")
+    parser.add_argument(
+        "net", metavar="NET", help="prototxt whose BN layers have their batch mean and variance as tops"
+    )
     parser.add_argument("weights", metavar="WEIGHTS", help=".caffemodel as training left it")
     parser.add_argument("out", metavar="OUT", help=".caffemodel to write, for BN layers in bn_mode INFERENCE")
     parser.add_argument("--iterations", type=int, default=501, metavar="K", help="batches to average (default 501)")

@@ -29,7 +29,7 @@ def read_image_bgr(path: str | Path, *, color: bool = True) -> UInt8Array:
     if image is None:
         _require_file(path)
         raise FormatError(f"{path}: not a picture that OpenCV can decode, or cut short")
-    return image if color else image[:, :, None]
+    return np.asarray(image if color else image[:, :, None], np.uint8)
 
 
 def read_label(path: str | Path) -> UInt8Array:

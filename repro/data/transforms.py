@@ -69,12 +69,13 @@ def cut_window(array: UInt8Array, window: tuple[int, int, int, int], outside: in
 def resize_linear(image: UInt8Array, height: int, width: int) -> UInt8Array:
     """cv::resize INTER_LINEAR of (H, W, C) uint8: half-pixel centres, no antialiasing, 11-bit fixed-point weights."""
     resized = cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=cv2.INTER_LINEAR)
-    return resized.reshape(height, width, image.shape[2])
+    return np.asarray(resized, np.uint8).reshape(height, width, image.shape[2])
 
 
 def resize_nearest(label: UInt8Array, height: int, width: int) -> UInt8Array:
     """cv::resize INTER_NEAREST of (H, W) uint8: source index floor(i · source/target)."""
-    return cv2.resize(np.ascontiguousarray(label), (width, height), interpolation=cv2.INTER_NEAREST)
+    resized = cv2.resize(np.ascontiguousarray(label), (width, height), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(resized, np.uint8)
 
 
 @dataclass(frozen=True)

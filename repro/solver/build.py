@@ -119,8 +119,8 @@ def _seed(message: Any, given: int | None, snapshot: Path | None, log: TrainingL
 def _schedule(message: Any, max_iter: int) -> Schedule:
     if max_iter < 0 or message.iter_size < 1 or message.average_loss < 1:
         raise InputError(
-            f"{message.where}: max_iter {max_iter}, iter_size {message.iter_size}, average_loss {message.average_loss}: "
-            f"the first must not be negative, the others at least 1"
+            f"{message.where}: max_iter {max_iter} must not be negative, iter_size {message.iter_size} and "
+            f"average_loss {message.average_loss} at least 1"
         )
     if message.test_iter and not message.test_interval:
         raise InputError(f"{message.where}: test_iter without test_interval")

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-
 # `timeout`, a shell and a process group may each pass the same Ctrl-C or kill on: those are one request
 _SAME_REQUEST_S = 1.0
 

@@ -34,17 +34,13 @@ REGULARIZATIONS = ("L2", "L1")
 class Vectors(Protocol):
     """The vector operations the updates are written in; the first two change their last argument."""
 
-    @staticmethod
-    def axpy(alpha: float, x: torch.Tensor, out: torch.Tensor) -> None: ...
+    def axpy(self, alpha: float, x: torch.Tensor, out: torch.Tensor) -> None: ...
 
-    @staticmethod
-    def axpby(alpha: float, x: torch.Tensor, beta: float, out: torch.Tensor) -> None: ...
+    def axpby(self, alpha: float, x: torch.Tensor, beta: float, out: torch.Tensor) -> None: ...
 
-    @staticmethod
-    def square(x: torch.Tensor) -> torch.Tensor: ...
+    def square(self, x: torch.Tensor) -> torch.Tensor: ...
 
-    @staticmethod
-    def root(x: torch.Tensor) -> torch.Tensor: ...
+    def root(self, x: torch.Tensor) -> torch.Tensor: ...
 
 
 class NativeVectors:
@@ -67,7 +63,7 @@ class NativeVectors:
         return x.sqrt()
 
 
-VECTORS: dict[str, Vectors] = {"native": NativeVectors, "exact": exact_vectors}
+VECTORS: dict[str, Vectors] = {"native": NativeVectors(), "exact": exact_vectors}
 
 
 class CaffeSGD(Optimizer):

@@ -104,7 +104,9 @@ def _feed_state(solver: Solver, seed: int) -> dict[str, Any]:
 def _load_feed_state(solver: Solver, path: Path) -> None:
     values = read_feed_state(path)
     if values.get("iteration") != solver.iteration:
-        raise TrainingError(f"{path}: taken at iteration {values.get('iteration')}, its solver state at {solver.iteration}")
+        raise TrainingError(
+            f"{path}: taken at iteration {values.get('iteration')}, its solver state at {solver.iteration}"
+        )
     try:
         _load_states(path, solver.feeds, values["feeds"])
         for test, states in zip(solver.tests, values["test_feeds"], strict=False):

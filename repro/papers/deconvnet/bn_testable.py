@@ -110,8 +110,8 @@ def fold_into(net: Net, statistics: Mapping[str, BatchStatistics], *, bessel: bo
     params = net.params
     for name, averaged in statistics.items():
         scale, shift = params[name]
-        arrays = (p.detach().cpu().numpy().reshape(-1) for p in (scale, shift))
-        folded = fold(*arrays, averaged, bessel=bessel)
+        old_scale, old_shift = (p.detach().cpu().numpy().reshape(-1) for p in (scale, shift))
+        folded = fold(old_scale, old_shift, averaged, bessel=bessel)
         for parameter, array in zip((scale, shift), folded, strict=True):
             parameter.data.copy_(torch.from_numpy(np.ascontiguousarray(array)).reshape(parameter.shape))
 

@@ -1,4 +1,4 @@
-"""Ten iterations of every solver of the authors' Caffe: rates bit for bit, losses, parameters and histories in bounds."""
+"""Ten iterations of every solver of the authors' Caffe: rates bit for bit, losses, parameters, histories in bounds."""
 
 from __future__ import annotations
 

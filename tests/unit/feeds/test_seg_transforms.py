@@ -76,9 +76,7 @@ def test_crop_pads_right_and_below_with_zero_and_the_ignore_label(
             source_y, source_x = y + drawn.top, x + drawn.left
             at = width - 1 - x if drawn.mirror else x
             if source_y < size[0] and source_x < size[1]:
-                expected = (image[source_y, source_x].astype(np.float32) - np.array(MEAN, np.float32)) * np.float32(
-                    scale
-                )
+                expected = (image[source_y, source_x].astype(np.float32) - mean) * np.float32(scale)
                 assert (data[:, y, at] == expected).all()
                 assert labels[0, y, at] == label[source_y, source_x]
             else:

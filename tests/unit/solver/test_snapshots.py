@@ -98,14 +98,16 @@ def test_caffes_own_snapshot_goes_on_as_caffe_did(folder: Path, golden_data: Pat
     )
     assert any("the data start from the beginning" in line for line in lines)
     solver.solve()
-    mine, caffes = (read_caffemodel(f) for f in (folder / "snap/small_iter_10.caffemodel", files / "small_multistep_iter_10.caffemodel"))  # fmt: skip
+    mine = read_caffemodel(folder / "snap" / "small_iter_10.caffemodel")
+    caffes = read_caffemodel(files / "small_multistep_iter_10.caffemodel")
     assert mine.version == caffes.version == "V1"
     for layer in (layer for layer in caffes.layers if layer.blobs):
         scale = max(float(np.abs(b.array).max()) for b in layer.blobs)
         for a, b in zip(mine.layer(layer.name).blobs, layer.blobs, strict=True):
             assert a.shape == b.shape
             assert np.abs(a.array - b.array).max() <= 1e-5 * scale
-    one, two = (read_solverstate(f) for f in (folder / "snap/small_iter_10.solverstate", files / "small_multistep_iter_10.solverstate"))  # fmt: skip
+    one = read_solverstate(folder / "snap" / "small_iter_10.solverstate")
+    two = read_solverstate(files / "small_multistep_iter_10.solverstate")
     assert (one.iter, one.current_step, len(one.history)) == (two.iter, two.current_step, len(two.history))
     assert [b.shape for b in one.history] == [b.shape for b in two.history]
     assert [b.legacy for b in one.history] == [b.legacy for b in two.history]
