@@ -76,6 +76,8 @@ def findings() -> Iterator[Finding]:
         yield from _guarded("machine", "torch", "optional", lambda: _torch_facts(torch))
     if numpy is not None:
         yield from _guarded("machine", "numpy", "optional", lambda: _numpy_facts(numpy))
+    if torch is not None and numpy is not None and EXTENSION.is_file():
+        yield from _guarded("machine", "exact BLAS", "optional", _exact_facts)
     yield Finding("machine", "cores", "ok", _cores())
     yield from _guarded("files", "manifest", "missing", _files)
 
@@ -183,6 +185,12 @@ def _torch_facts(torch: Any) -> Iterator[Finding]:
 def _numpy_facts(numpy: Any) -> Iterator[Finding]:
     blas = numpy.show_config(mode="dicts")["Build Dependencies"]["blas"]
     yield Finding("machine", "numpy BLAS", "ok", f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip())
+
+
+def _exact_facts() -> Iterator[Finding]:
+    from repro.exact import blas_info
+
+    yield Finding("machine", "exact BLAS", "ok", f"{blas_info()} (what numerics='exact' computes with)")
 
 
 def _cores() -> str:

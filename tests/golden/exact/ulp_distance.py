@@ -1,0 +1,24 @@
+"""How far apart two float32 arrays are, in units of the last place."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def differing(found: np.ndarray, expected: np.ndarray) -> str:
+    """ "" where every bit agrees (any NaN equals any NaN, -0 is not 0); else how many differ, and by how much."""
+    a = np.ascontiguousarray(found, np.float32).reshape(-1)
+    b = np.ascontiguousarray(expected, np.float32).reshape(-1)
+    if a.shape != b.shape:
+        return f"shapes {found.shape} and {expected.shape}"
+    wrong = (a.view(np.int32) != b.view(np.int32)) & ~(np.isnan(a) & np.isnan(b))
+    if not wrong.any():
+        return ""
+    distance = np.abs(_ordered(a) - _ordered(b))[wrong]
+    return f"{int(wrong.sum())} of {a.size} differ, by at most {int(distance.max())} ULP"
+
+
+def _ordered(values: np.ndarray) -> np.ndarray:
+    """Integers in the order of the floats, neighbours 1 apart."""
+    bits = values.view(np.int32).astype(np.int64)
+    return np.where(bits < 0, -(bits & 0x7FFFFFFF), bits)
