@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from repro.errors import UnsupportedError
 from repro.exact.arrays import GradientSum, array, ones
 from repro.exact.blas import gemm, gemv
 from repro.exact.columns import Pair, Window, col2im, im2col
@@ -23,6 +24,7 @@ def convolution(
 
     All float32 on the CPU. The gradients of weight and bias are summed bottom by bottom, image by image.
     """
+    _require_planes(bottoms)
     return _Convolution.apply(weight, bias, window, group, *bottoms)
 
 
@@ -30,7 +32,17 @@ def deconvolution(
     bottoms: Sequence[torch.Tensor], weight: torch.Tensor, bias: torch.Tensor | None, window: Window, group: int
 ) -> tuple[torch.Tensor, ...]:
     """The transpose: each bottom (N, C, h, w) with weight (C, M/group, kh, kw) -> (N, M, H, W), the least H and W."""
+    _require_planes(bottoms)
     return _Deconvolution.apply(weight, bias, window, group, *bottoms)
+
+
+def _require_planes(bottoms: Sequence[torch.Tensor]) -> None:
+    for x in bottoms:
+        if x.dim() != 4:
+            raise UnsupportedError(
+                f"numerics 'exact' has convolutions over planes (N, C, H, W) only, got shape {tuple(x.shape)}; use "
+                f"numerics 'native'"
+            )
 
 
 def _correlate(image: np.ndarray, weight: np.ndarray, window: Window, group: int) -> np.ndarray:
@@ -94,7 +106,7 @@ class _Convolution(torch.autograd.Function):
         window, group = ctx.window, ctx.group
         pairs = [(array(x), array(dy)) for x, dy in zip(ctx.saved_tensors, grads, strict=True)]
         # the window slides over the bottom, its responses are the top
-        dw, db = _parameter_gradients(ctx, [(images, dy) for images, dy in pairs], [dy for _, dy in pairs])
+        dw, db = _parameter_gradients(ctx, pairs, [dy for _, dy in pairs])
         w = _grouped(array(ctx.weight), group)
         wanted = ctx.needs_input_grad[4:]
         back = [
