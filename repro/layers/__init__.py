@@ -3,7 +3,40 @@
 from __future__ import annotations
 
 # importing a family registers its layers
-from repro.layers import accuracy, activation, combine, conv, data, geometry, inner_product, loss, norm, pool, unpool
+from repro.layers import (
+    accuracy,
+    activation,
+    batch_norm,
+    channel,
+    class_loss,
+    columns,
+    combine,
+    conv,
+    cropping,
+    data,
+    data_files,
+    elementwise,
+    geometry,
+    inner_product,
+    interp,
+    local,
+    lookup,
+    loss,
+    norm,
+    normalize,
+    pool,
+    python,
+    regression_loss,
+    reshape,
+    roi,
+    scale,
+    segmentation_accuracy,
+    sigmoid_loss,
+    sink,
+    spatial_attention,
+    unpool,
+    upsample,
+)
 from repro.layers.base import BuildContext, Layer, Shape
 from repro.layers.pool import Switches
 from repro.layers.registry import layer_class, register, require_all, require_exact, supported_types
@@ -20,4 +53,37 @@ __all__ = [
     "supported_types",
 ]
 
-FAMILIES = (accuracy, activation, combine, conv, data, geometry, inner_product, loss, norm, pool, unpool)
+FAMILIES = (
+    accuracy,
+    activation,
+    batch_norm,
+    channel,
+    class_loss,
+    columns,
+    combine,
+    conv,
+    cropping,
+    data,
+    data_files,
+    elementwise,
+    geometry,
+    inner_product,
+    interp,
+    local,
+    lookup,
+    loss,
+    norm,
+    normalize,
+    pool,
+    python,
+    regression_loss,
+    reshape,
+    roi,
+    scale,
+    segmentation_accuracy,
+    sigmoid_loss,
+    sink,
+    spatial_attention,
+    unpool,
+    upsample,
+)

@@ -23,15 +23,29 @@ def ranked_above(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return ((scores > own) | ((scores == own) & (index > labels.unsqueeze(1)))).sum(1)
 
 
+def not_below(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """How many other classes have at least the true one's score."""
+    return (scores >= scores.gather(1, labels.unsqueeze(1))).sum(1) - 1
+
+
 @register("Accuracy", "EltwiseAccuracy")
 class Accuracy(Layer):
-    """Share of counted positions whose label is among the `top_k` best classes; 0/0 = NaN where none counts."""
+    """Share of counted positions whose label is among the `top_k` best classes.
+
+    In the forks of 2015-16 the larger class wins a tie, and where nothing counts the result is 0/0 = NaN; in BVLC 1.0
+    every equal class stands before the true one, and nothing counted is 0. Accuracy's top 2: the share per class (C,),
+    0 for a class that does not occur.
+    """
 
     has_exact = True
     bottoms = (2, 2)
+    tops = (1, 2)
 
     def setup(self, bottom_shapes: list[Shape]) -> None:
         eltwise = self.spec.type == "EltwiseAccuracy"
+        self.bvlc = self.context.dialect == "bvlc" and not eltwise
+        if eltwise and len(self.spec.tops) > 1:
+            self.fail("has one top")
         options = self.spec.options("eltwise_accuracy_param" if eltwise else "accuracy_param")
         self.top_k = int(options.top_k)
         self.axis = 1 if eltwise else int(options.axis)
@@ -41,7 +55,7 @@ class Accuracy(Layer):
         label_shape(self, bottom_shapes, self.axis)
         if not 1 <= self.top_k <= bottom_shapes[0][self.axis]:
             self.fail(f"top_k is {self.top_k}, must lie between 1 and the {bottom_shapes[0][self.axis]} classes")
-        return [()]
+        return [(), (bottom_shapes[0][self.axis],)][: len(self.spec.tops)]
 
     def coordinate_map(self) -> tuple[Affine, Affine] | None:
         return None
@@ -49,8 +63,15 @@ class Accuracy(Layer):
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         scores = bottoms[0].detach().movedim(self.axis, 1)
         labels, counted = class_labels(self, bottoms[1], scores, self.ignore)
-        right = (ranked_above(scores, labels) < self.top_k) * counted
-        return (right.sum() / counted.sum(),)
+        before = not_below(scores, labels) if self.bvlc else ranked_above(scores, labels)
+        right = (before < self.top_k) * counted
+        count = counted.sum()
+        accuracy = right.sum() / (count.clamp(min=1) if self.bvlc else count)
+        if len(self.spec.tops) == 1:
+            return (accuracy,)
+        sums = torch.zeros(2, scores.shape[1], dtype=scores.dtype, device=scores.device)
+        sums.index_add_(1, labels.flatten(), torch.stack([right.flatten(), counted.flatten()]))
+        return accuracy, sums[0] / sums[1].clamp(min=1)
 
 
 @register("ArgMax")
@@ -58,7 +79,8 @@ class ArgMax(Layer):
     """Indices of the `top_k` largest values (and the values with `out_max_val`), as floats.
 
     Of equal values the larger index comes first.
-    Without `axis` over all of an item, top (N, 1, top_k) or (N, 2, top_k); with `axis` in place of that axis.
+    Without `axis` over all of an item, top (N, 1 or 2, top_k, 1 ...) of as many axes as the bottom, at least 3; with
+    `axis` in place of that axis.
     """
 
     has_exact = True
@@ -74,7 +96,7 @@ class ArgMax(Layer):
         if self.axis is not None:
             axis = self.axis % len(shape)
             return [(*shape[:axis], self.top_k, *shape[axis + 1 :])]
-        return [(shape[0], 2 if self.values else 1, self.top_k)]
+        return [(shape[0], 2 if self.values else 1, self.top_k, *[1] * (len(shape) - 3))]
 
     def coordinate_map(self) -> tuple[Affine, Affine] | None:
         return None
@@ -91,4 +113,5 @@ class ArgMax(Layer):
         best = values.narrow(axis, 0, self.top_k)
         if self.axis is not None:
             return (best if self.values else index,)
-        return (torch.stack([index, best], 1) if self.values else index.unsqueeze(1),)
+        y = torch.stack([index, best], 1) if self.values else index.unsqueeze(1)
+        return (y.view(*y.shape, *[1] * (bottoms[0].dim() - 3)),)

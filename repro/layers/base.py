@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 import torch
 from torch import nn
@@ -95,6 +95,18 @@ class Layer(nn.Module):
         self.register_parameter(name, nn.Parameter(torch.empty(shape, device="meta")))
         self.fillers[name] = filler
 
+    @classmethod
+    def variant(cls, spec: LayerSpec) -> type[Layer]:
+        """The class for this layer, where forks mean different things by one type name; this one by default."""
+        return cls
+
+    def options(self, name: str) -> Any:
+        """The sub-message `name` of the layer; NetError where the net's dialect has no such options."""
+        try:
+            return self.spec.options(name)
+        except AttributeError:
+            self.fail(f"the dialect '{self.context.dialect}' has no {name}; choose one that has it with dialect=")
+
     def fail(self, message: str) -> NoReturn:
         """NetError naming this layer and where it is written."""
         raise NetError(f"{self.describe()}: {message}")
@@ -132,34 +144,57 @@ class Layer(nn.Module):
             self.fail(f"has {found} {what}(s), takes {wanted}")
 
 
-def pair(
-    layer: Layer, options: Any, name: str, *, default: int | None, h: str | None = None, w: str | None = None
-) -> tuple[int, int]:
-    """A spatial option as (h, w): `name` once or twice, or its `_h`/`_w` forms; both forms at once are refused."""
+def spatial(
+    layer: Layer,
+    options: Any,
+    name: str,
+    count: int,
+    *,
+    default: int | None,
+    h: str | None = None,
+    w: str | None = None,
+) -> tuple[int, ...]:
+    """A spatial option for `count` axes: `name` once (for all) or once per axis, or for two axes its `_h`/`_w` forms.
+
+    Both forms at once are refused.
+    """
     h_name, w_name = h or f"{name}_h", w or f"{name}_w"
     both = getattr(options, name)
     values = [int(v) for v in (both if isinstance(both, list) else [both] if options.has(name) else [])]
     split = [f for f in (h_name, w_name) if options.has(f)]
     if values and split:
         layer.fail(f"gives both {name} and {split[0]}; give {name}, or {h_name} and {w_name}")
+    if split and count != 2:
+        layer.fail(f"gives {split[0]} for {count} spatial axes; it is for two, give {name} {count} times")
     if split:
         if len(split) == 1 and default is None:
             layer.fail(f"gives {split[0]} only; {h_name} and {w_name} go together")
         fallback = 0 if default is None else default
-        return tuple(int(getattr(options, f)) if options.has(f) else fallback for f in (h_name, w_name))  # type: ignore[return-value]
+        return tuple(int(getattr(options, f)) if options.has(f) else fallback for f in (h_name, w_name))
     if not values:
         if default is None:
             layer.fail(f"{name} is missing; give {name}, or {h_name} and {w_name}")
-        return default, default
-    if len(values) > 2:
-        layer.fail(f"gives {len(values)} values of {name}; 2-D layers take one or two")
-    return values[0], values[-1]
+        return (default,) * count
+    if len(values) not in (1, count):
+        layer.fail(f"gives {len(values)} values of {name}; {count}-D layers take one or {count}")
+    return tuple(values) if len(values) == count else (values[0],) * count
 
 
-def at_least(layer: Layer, name: str, values: tuple[int, int], least: int) -> tuple[int, int]:
-    """The pair again, or NetError if one of it is too small."""
+def pair(
+    layer: Layer, options: Any, name: str, *, default: int | None, h: str | None = None, w: str | None = None
+) -> tuple[int, int]:
+    """`spatial` for (h, w)."""
+    high, wide = spatial(layer, options, name, 2, default=default, h=h, w=w)
+    return high, wide
+
+
+Sizes = TypeVar("Sizes", bound=tuple[int, ...])
+
+
+def at_least(layer: Layer, name: str, values: Sizes, least: int) -> Sizes:
+    """The sizes again, or NetError if one of them is too small."""
     if min(values) < least:
-        layer.fail(f"{name} is {values[0]}x{values[1]}, must be at least {least}")
+        layer.fail(f"{name} is {'x'.join(map(str, values))}, must be at least {least}")
     return values
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -10,14 +11,21 @@ import torch.nn.functional as F
 
 from repro import exact
 from repro.layers.alignment import Affine, window_map
-from repro.layers.base import Layer, Shape, at_least, need_4d, pair
+from repro.layers.base import Layer, Shape, at_least, spatial
 from repro.layers.registry import register
+
+_CONVOLUTIONS: dict[int, Callable[..., torch.Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_DECONVOLUTIONS: dict[int, Callable[..., torch.Tensor]] = {
+    1: F.conv_transpose1d,
+    2: F.conv_transpose2d,
+    3: F.conv_transpose3d,
+}
 
 
 class _ConvolutionBase(Layer):
     """Options, parameter blobs and shape rules both directions share.
 
-    Any number of bottoms, all with the same weights.
+    Any number of bottoms, all with the same weights; one, two or three spatial axes.
     """
 
     has_exact = True
@@ -33,15 +41,16 @@ class _ConvolutionBase(Layer):
         self.num_output = int(options.num_output)
         if self.num_output <= 0:
             self.fail(f"num_output is {self.num_output}, must be at least 1")
-        self.group = int(options.group)
+        axes = self._axes(bottom_shapes[0])
         self.kernel = at_least(
-            self, "kernel", pair(self, options, "kernel_size", default=None, h="kernel_h", w="kernel_w"), 1
+            self, "kernel", spatial(self, options, "kernel_size", axes, default=None, h="kernel_h", w="kernel_w"), 1
         )
-        self.stride = at_least(self, "stride", pair(self, options, "stride", default=1), 1)
-        self.pad = at_least(self, "pad", pair(self, options, "pad", default=0), 0)
-        self.dilation = self._dilation(options)
+        self.stride = at_least(self, "stride", spatial(self, options, "stride", axes, default=1), 1)
+        self.pad = at_least(self, "pad", spatial(self, options, "pad", axes, default=0), 0)
+        self.dilation = self._dilation(options, axes)
         self.extent = tuple(d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel, strict=True))
-        channels = need_4d(self, bottom_shapes[0])[1]
+        channels = bottom_shapes[0][1]
+        self.group = self._group(options, channels)
         if self.group < 1 or channels % self.group or self.num_output % self.group:
             self.fail(f"group {self.group} does not divide {channels} input and {self.num_output} output channels")
         self.channels = channels
@@ -51,17 +60,35 @@ class _ConvolutionBase(Layer):
         else:
             self.bias = None
 
-    def _dilation(self, options: Any) -> tuple[int, int]:
-        values = [int(v) for v in options.dilation]
-        if not values:
-            return 1, 1
-        if len(values) > 2:
-            self.fail(f"gives {len(values)} values of dilation; 2-D layers take one or two")
-        return at_least(self, "dilation", (values[0], values[-1]), 1)
+    def _axes(self, shape: Shape) -> int:
+        """How many spatial axes the bottom has."""
+        if not 3 <= len(shape) <= 5:
+            self.fail(f"bottom '{self.spec.bottoms[0]}' has shape {shape}, expected (N, C, ...) with 1 to 3 axes more")
+        if self.exact and len(shape) != 4:
+            self.fail(f"numerics 'exact' is for two spatial axes, bottom '{self.spec.bottoms[0]}' has shape {shape}")
+        return len(shape) - 2
+
+    def _group(self, options: Any, channels: int) -> int:
+        return int(options.group)
+
+    def _dilation(self, options: Any, axes: int) -> tuple[int, ...]:
+        """`dilation`, or what a fork calls it: DeepLab `hole`, naibaf7 `kstride`."""
+        found = (1,) * axes
+        for name in ("dilation", "hole", "kstride"):
+            names = (name, f"{name}_h", f"{name}_w")
+            if not any(options.has(n) for n in names):
+                continue
+            if found != (1,) * axes:
+                self.fail(f"gives {name} and another form of dilation; give one")
+            found = at_least(self, name, spatial(self, options, name, axes, default=1), 1)
+        return found
 
     @property
     def window(self) -> exact.Window:
-        return exact.Window(self.kernel, self.stride, self.pad, self.dilation)
+        kernel, stride, pad, dilation = (
+            (sizes[0], sizes[1]) for sizes in (self.kernel, self.stride, self.pad, self.dilation)
+        )
+        return exact.Window(kernel, stride, pad, dilation)
 
     def weight_shape(self) -> Shape:
         raise NotImplementedError
@@ -72,19 +99,24 @@ class _ConvolutionBase(Layer):
     def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
         tops: list[Shape] = []
         for shape in bottom_shapes:
-            n, c, h, w = need_4d(self, shape)
-            if c != self.channels:
-                self.fail(f"bottom has {c} channels, the weights are for {self.channels}")
-            out = self.output_side(h, 0), self.output_side(w, 1)
+            if len(shape) != len(self.kernel) + 2:
+                self.fail(f"bottom has shape {shape}, the weights are for {len(self.kernel)} spatial axes")
+            if shape[1] != self.channels:
+                self.fail(f"bottom has {shape[1]} channels, the weights are for {self.channels}")
+            out = tuple(self.output_side(size, axis) for axis, size in enumerate(shape[2:]))
             if min(out) < 1:
-                self.fail(f"the kernel ({self.kernel[0]}x{self.kernel[1]}, pad {self.pad}) does not fit input {h}x{w}")
-            tops.append((n, self.num_output, *out))
+                kernel, given = ("x".join(map(str, sides)) for sides in (self.kernel, shape[2:]))
+                self.fail(f"the kernel ({kernel}, pad {self.pad}) does not fit input {given}")
+            tops.append((shape[0], self.num_output, *out))
         return tops
 
 
-@register("Convolution")
+@register("Convolution", "HoleConvolution", "DepthwiseConvolution", "ConvolutionSK")
 class Convolution(_ConvolutionBase):
-    """Cross-correlation; weight (num_output, channels/group, kh, kw); output size rounds down."""
+    """Cross-correlation; weight (num_output, channels/group, *kernel); output size rounds down.
+
+    The forks' HoleConvolution, DepthwiseConvolution and ConvolutionSK are this layer with their options.
+    """
 
     def weight_shape(self) -> Shape:
         return self.num_output, self.channels // self.group, *self.kernel
@@ -93,24 +125,35 @@ class Convolution(_ConvolutionBase):
         return (size + 2 * self.pad[axis] - self.extent[axis]) // self.stride[axis] + 1
 
     def macs(self, bottom_shapes: Sequence[Shape]) -> int:
-        per_output = self.channels // self.group * self.kernel[0] * self.kernel[1]
-        return sum(n * c * h * w * per_output for n, c, h, w in self.infer([tuple(s) for s in bottom_shapes]))
+        per_output = self.channels // self.group * math.prod(self.kernel)
+        return sum(math.prod(shape) * per_output for shape in self.infer([tuple(s) for s in bottom_shapes]))
 
-    def coordinate_map(self) -> tuple[Affine, Affine]:
+    def coordinate_map(self) -> tuple[Affine, Affine] | None:
+        if len(self.kernel) != 2:
+            return None
         h, w = (window_map(self.extent[a], self.stride[a], self.pad[a]) for a in (0, 1))
         return h, w
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if self.exact:
             return exact.convolution(bottoms, self.weight, self.bias, self.window, self.group)
-        return tuple(
-            F.conv2d(x, self.weight, self.bias, self.stride, self.pad, self.dilation, self.group) for x in bottoms
-        )
+        run = _CONVOLUTIONS[len(self.kernel)]
+        return tuple(run(x, self.weight, self.bias, self.stride, self.pad, self.dilation, self.group) for x in bottoms)
 
 
-@register("Deconvolution")
+@register("ConvolutionDepthwise")
+class ConvolutionDepthwise(Convolution):
+    """One kernel per channel, without a `group`; num_output is the number of channels. Weight (channels, 1, kh, kw)."""
+
+    def _group(self, options: Any, channels: int) -> int:
+        if self.num_output != channels:
+            self.fail(f"num_output is {self.num_output}, must be the {channels} channels of the bottom")
+        return channels
+
+
+@register("Deconvolution", "DeconvolutionSK")
 class Deconvolution(_ConvolutionBase):
-    """The transpose of a Convolution; weight (channels, num_output/group, kh, kw)."""
+    """The transpose of a Convolution; weight (channels, num_output/group, *kernel)."""
 
     def weight_shape(self) -> Shape:
         return self.channels, self.num_output // self.group, *self.kernel
@@ -119,17 +162,19 @@ class Deconvolution(_ConvolutionBase):
         return self.stride[axis] * (size - 1) + self.extent[axis] - 2 * self.pad[axis]
 
     def macs(self, bottom_shapes: Sequence[Shape]) -> int:
-        per_input = self.num_output // self.group * self.kernel[0] * self.kernel[1]
-        return sum(n * c * h * w * per_input for n, c, h, w in bottom_shapes)
+        per_input = self.num_output // self.group * math.prod(self.kernel)
+        return sum(math.prod(shape) * per_input for shape in bottom_shapes)
 
-    def coordinate_map(self) -> tuple[Affine, Affine]:
+    def coordinate_map(self) -> tuple[Affine, Affine] | None:
+        if len(self.kernel) != 2:
+            return None
         h, w = (window_map(self.extent[a], self.stride[a], self.pad[a]).inverse() for a in (0, 1))
         return h, w
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if self.exact:
             return exact.deconvolution(bottoms, self.weight, self.bias, self.window, self.group)
+        run = _DECONVOLUTIONS[len(self.kernel)]
         return tuple(
-            F.conv_transpose2d(x, self.weight, self.bias, self.stride, self.pad, 0, self.group, self.dilation)
-            for x in bottoms
+            run(x, self.weight, self.bias, self.stride, self.pad, 0, self.group, self.dilation) for x in bottoms
         )

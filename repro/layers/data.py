@@ -1,4 +1,4 @@
-"""Input layers, and the places where a data layer's blobs enter.
+"""Layers that need no bottom: Input, DummyData, Parameter, and the base of the place holders for data layers.
 
 A data layer is a place holder here: it knows its tops' shapes, and whoever runs the net gives the blobs
 (`repro.data` reads files; this room may not know it).
@@ -6,12 +6,13 @@ A data layer is a place holder here: it knows its tops' shapes, and whoever runs
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape
+from repro.layers.fillers import fill
 from repro.layers.registry import register
 
 
@@ -57,30 +58,78 @@ class Input(Source):
         return shapes if len(shapes) == len(self.spec.tops) else shapes * len(self.spec.tops)
 
 
-@register("ImageSegData", "WindowSegData")
-class SegmentationData(Source):
-    """Image, label map and image size: tops (N,3,h,w), (N,1,h,w) and (N,1,1,2).
+@register("DummyData")
+class DummyData(Layer):
+    """Blobs made by fillers: `shape` (or num, channels, height, width) and `data_filler`, one for all tops or one each.
 
-    Sizes: crop_size, else new_height x new_width. Source: `image_seg_data_layer.cpp`, `window_seg_data_layer.cpp` of
-    the DeconvNet fork.
+    A constant is filled once, anything else anew on every pass, as in Caffe.
     """
 
-    tops = (2, 3)
+    bottoms = (0, 0)
+    tops: ClassVar[tuple[int, int | None]] = (1, None)
+    place: torch.Tensor
 
-    def own_shapes(self) -> list[Shape]:
-        options = self.spec.options("image_data_param")
-        crop = int(self.spec.options("transform_param").crop_size)
-        h, w = (crop, crop) if crop else (int(options.new_height), int(options.new_width))
-        if not (h and w):
-            self.fail("its size is that of its images; give crop_size, or new_height and new_width")
-        n = int(options.batch_size)
-        shapes: list[Shape] = [(n, 3, h, w), (n, 1, h, w), (n, 1, 1, 2)]
-        return shapes[: len(self.spec.tops)]
+    def setup(self, bottom_shapes: list[Shape]) -> None:
+        options = self.options("dummy_data_param")
+        count = len(self.spec.tops)
+        shapes: list[Shape] = [tuple(int(d) for d in s.dim) for s in options.shape]
+        if not shapes:
+            sides = [[int(v) for v in getattr(options, n)] for n in ("num", "channels", "height", "width")]
+            if any(len(s) not in (1, count) for s in sides):
+                self.fail(f"gives {[len(s) for s in sides]} sizes of num, channels, height, width for {count} tops")
+            each = [s * count if len(s) == 1 else s for s in sides]
+            shapes = [tuple(s[at] for s in each) for at in range(count)]
+        self.shapes = self._per_top(shapes, "shapes")
+        fillers = list(options.data_filler)
+        self.data_fillers = self._per_top(fillers, "data_filler") if fillers else [None] * count
+        # says where and in what type to fill
+        self.register_buffer("place", torch.empty(0), persistent=False)
+        self._constants: dict[tuple[int, torch.device, torch.dtype], torch.Tensor] = {}
+
+    def _per_top(self, given: list[Any], what: str) -> list[Any]:
+        if len(given) not in (1, len(self.spec.tops)):
+            self.fail(f"gives {len(given)} {what} for {len(self.spec.tops)} tops; give one, or one each")
+        return given * len(self.spec.tops) if len(given) == 1 else given
+
+    def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
+        if any(d <= 0 for shape in self.shapes for d in shape):
+            self.fail(f"has a shape with a size below 1: {self.shapes}")
+        return list(self.shapes)
+
+    def coordinate_map(self) -> tuple[Affine, Affine] | None:
+        return None
+
+    def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(self._filled(at) for at in range(len(self.spec.tops)))
+
+    def _filled(self, at: int) -> torch.Tensor:
+        filler = self.data_fillers[at]
+        key = (at, self.place.device, self.place.dtype)
+        constant = filler is None or filler.type == "constant"
+        if not (constant and key in self._constants):
+            values = torch.empty(self.shapes[at])
+            fill(values, filler)
+            self._constants[key] = values.to(self.place)
+        # a copy: a layer behind may write in place
+        return self._constants[key].clone()
 
 
-@register("HDF5Data")
-class HDF5Data(Source):
-    """Blobs of any shape from HDF5 files: shapes are known only once the data are given."""
+@register("Parameter")
+class Parameter(Layer):
+    """A learnt blob as a top, of the shape the prototxt says."""
 
-    def own_shapes(self) -> list[Shape]:
-        self.fail("the shapes of an HDF5 source are in its files; give them, e.g. shapes={'data': (2, 3, 12, 12)}")
+    bottoms = (0, 0)
+    fresh_tops = False
+    value: torch.Tensor
+
+    def setup(self, bottom_shapes: list[Shape]) -> None:
+        self.add_blob("value", tuple(int(d) for d in self.options("parameter_param").shape.dim))
+
+    def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
+        return [tuple(self.value.shape)]
+
+    def coordinate_map(self) -> tuple[Affine, Affine] | None:
+        return None
+
+    def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (self.value,)

@@ -16,7 +16,7 @@ from repro.errors import NetError
 _Fill = Callable[[torch.Tensor, Any, torch.Generator | None], None]
 
 
-# dialects whose Caffe wrote every blob with four axes, so that a matrix is (1, 1, outputs, inputs): early 2015 and before
+# dialects whose Caffe (early 2015 and before) gave every blob four axes; a matrix is (1, 1, outputs, inputs)
 LEGACY_BLOBS = frozenset(("deconvnet", "deeplab"))
 
 

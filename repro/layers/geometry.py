@@ -15,13 +15,16 @@ from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape, need_4d
 from repro.layers.registry import register
 
+# forks of 2015 in which a Crop has no options
+_ALIGNING = frozenset(("deconvnet", "crfasrnn"))
 
-@register("Crop")
+
+@register("Crop", "AutoCrop")
 class Crop(Layer):
     """Cut bottom 0 to the size of bottom 1.
 
-    The form of 2015 (no crop_param) aligns the two by where their pixels lie in a common ancestor and refuses half
-    pixels; BVLC's form cuts the axes from `axis` on at `offset` (one for all, or one each).
+    The form of 2015 (no crop_param; later AutoCrop) aligns the two by where their pixels lie in a common ancestor and
+    refuses half pixels; BVLC's form cuts the axes from `axis` on at `offset` (one for all, or one each).
     """
 
     has_exact = True
@@ -29,7 +32,8 @@ class Crop(Layer):
     fresh_tops = False
 
     def setup(self, bottom_shapes: list[Shape]) -> None:
-        self.aligned = self.context.dialect == "deconvnet" and not self.spec.message.has("crop_param")
+        old = self.context.dialect in _ALIGNING and not self.spec.message.has("crop_param")
+        self.aligned = old or self.spec.type == "AutoCrop"
         rank = len(bottom_shapes[0])
         if len(bottom_shapes[1]) != rank:
             self.fail(f"bottoms have {rank} and {len(bottom_shapes[1])} axes; the same number is needed")

@@ -6,18 +6,37 @@ Source: `softmax_layer.cpp`, `softmax_loss_layer.cpp` of BVLC Caffe and of the D
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 
 from repro import exact
+from repro.caffe import LayerSpec
 from repro.layers.alignment import Affine
-from repro.layers.base import Layer, Shape
+from repro.layers.base import Layer, Shape, option
 from repro.layers.labels import class_labels, label_shape
 from repro.layers.registry import register
+from repro.layers.weighted_softmax_loss import WeightedSoftmaxLoss
 
 # the original takes log(max(p, FLT_MIN)): no position costs more than this
 LOG_FLT_MIN = math.log(torch.finfo(torch.float32).tiny)
+
+
+def normalization_of(options: Any, default: str = "VALID") -> str:
+    """What a loss is divided by, from `loss_param`'s normalization, its older `normalize`, or the layer's default."""
+    if options.has("normalization"):
+        return str(options.normalization)
+    if options.has("normalize"):
+        return "VALID" if options.normalize else "BATCH_SIZE"
+    return default
+
+
+def loss_divisor(normalization: str, counted: torch.Tensor, batch: int) -> torch.Tensor | float:
+    """VALID: counted positions; FULL: all; BATCH_SIZE: the items; NONE: 1. At least 1."""
+    if normalization == "VALID":
+        return counted.sum().clamp(min=1)
+    return max(1.0, {"FULL": float(counted.numel()), "BATCH_SIZE": float(batch), "NONE": 1.0}[normalization])
 
 
 @register("Softmax")
@@ -47,18 +66,19 @@ class SoftmaxWithLoss(Layer):
     tops = (1, 2)
     default_loss_weight = 1.0
 
+    @classmethod
+    def variant(cls, spec: LayerSpec) -> type[Layer]:
+        loss = spec.options("loss_param")
+        weighted = bool(option(loss, "weight_by_label_freqs", False)) or spec.message.has("softmaxloss_param")
+        return WeightedSoftmaxLoss if weighted else cls
+
     def setup(self, bottom_shapes: list[Shape]) -> None:
         if len(self.spec.bottoms) > 2:
             self.fail("a third bottom (weights per position) is not supported")
         self.axis = int(self.spec.options("softmax_param").axis)
         options = self.spec.options("loss_param")
         self.ignore = int(options.ignore_label) if options.has("ignore_label") else None
-        if options.has("normalization"):
-            self.normalization = str(options.normalization)
-        elif options.has("normalize"):
-            self.normalization = "VALID" if options.normalize else "BATCH_SIZE"
-        else:
-            self.normalization = "VALID"
+        self.normalization = normalization_of(options)
 
     def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
         label_shape(self, bottom_shapes, self.axis)
@@ -71,7 +91,7 @@ class SoftmaxWithLoss(Layer):
         scores = bottoms[0].movedim(self.axis, 1)
         labels, counted = class_labels(self, bottoms[1], scores, self.ignore)
         if self.exact:
-            divisor = float(self._divisor(counted, scores.shape[0]))
+            divisor = float(self._divisor(counted, math.prod(bottoms[0].shape[: self.axis])))
             wanted = torch.where(counted > 0, labels, -1)
             return exact.softmax_loss(bottoms[0], wanted, self.axis, -1, divisor)[: len(self.spec.tops)]
         log_p = F.log_softmax(scores, 1)
@@ -79,7 +99,7 @@ class SoftmaxWithLoss(Layer):
         # clamped in value only: the original's gradient is p - 1 whatever the clamp did
         picked = picked + (picked.clamp(min=LOG_FLT_MIN) - picked).detach()
         total = -(picked * counted).sum() if self.ignore is not None else -picked.sum()
-        loss = total / self._divisor(counted, scores.shape[0])
+        loss = total / self._divisor(counted, math.prod(bottoms[0].shape[: self.axis]))
         if len(self.spec.tops) == 1:
             return (loss,)
         return loss, log_p.exp().movedim(1, self.axis)

@@ -1,6 +1,6 @@
-"""Normalisation layers: the DeconvNet fork's BN, and LRN.
+"""Normalisation layers: the BN of the DeconvNet and SegNet forks, and LRN.
 
-Source: `bn_layer.cpp` of HyeonwooNoh/caffe, `lrn_layer.cpp` of BVLC Caffe.
+Source: `bn_layer.cpp` of HyeonwooNoh/caffe and alexgkendall/caffe-segnet, `lrn_layer.cpp` of BVLC Caffe.
 """
 
 from __future__ import annotations
@@ -9,9 +9,13 @@ import torch
 import torch.nn.functional as F
 
 from repro import exact
+from repro.caffe import LayerSpec
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape, need_4d
+from repro.layers.bn_moving import MovingBN
 from repro.layers.registry import register
+
+_MOVING_FIELDS = ("slope_filler", "bias_filler", "momentum", "eps", "frozen", "var_eps", "decay", "moving_average")
 
 
 @register("BN")
@@ -28,8 +32,20 @@ class BN(Layer):
     shift: torch.Tensor
     EPS = 1e-9
 
+    @classmethod
+    def variant(cls, spec: LayerSpec) -> type[Layer]:
+        try:
+            options = spec.options("bn_param")
+        except AttributeError:
+            return cls
+        fields = options.message_type.fields
+        # forks that keep both spellings in one schema are told apart by what is written
+        if "bn_mode" in fields and not any(name in fields and options.has(name) for name in _MOVING_FIELDS):
+            return cls
+        return MovingBN
+
     def setup(self, bottom_shapes: list[Shape]) -> None:
-        options = self.spec.options("bn_param")
+        options = self.options("bn_param")
         self.mode = options.bn_mode
         if self.mode not in ("LEARN", "INFERENCE"):
             self.fail(f"bn_mode is {self.mode}, must be LEARN or INFERENCE")

@@ -12,6 +12,7 @@ from repro.errors import UnsupportedError
 from repro.layers.alignment import Affine, window_map
 from repro.layers.base import Layer, Shape, at_least, need_4d, pair
 from repro.layers.registry import register
+from repro.layers.stochastic_pool import expected_pool, sampled_pool
 from repro.ops import max_pool_switches, pool_output_size, switches_to_mask
 
 
@@ -34,7 +35,11 @@ class Switches(NamedTuple):
 
 @register("Pooling")
 class Pooling(Layer):
-    """MAX (optional second top: the mask) and AVE pooling, output size rounded up and clipped by Caffe's rule."""
+    """MAX (optional second top: the mask), AVE and STOCHASTIC pooling; output size rounded up and clipped by Caffe.
+
+    STOCHASTIC, for values of 0 and more: in training one of the window's values, drawn by its share of their sum; else
+    their mean weighted by themselves.
+    """
 
     has_exact = True
     tops = (1, 2)
@@ -42,8 +47,8 @@ class Pooling(Layer):
     def setup(self, bottom_shapes: list[Shape]) -> None:
         options = self.spec.options("pooling_param")
         self.method = options.pool
-        if self.method not in ("MAX", "AVE"):
-            raise UnsupportedError(f"{self.describe()}: {self.method} pooling is not supported; MAX and AVE are")
+        if self.exact and self.method == "STOCHASTIC":
+            raise UnsupportedError(f"{self.describe()}: STOCHASTIC pooling exists in numerics 'native' only")
         if self.method != "MAX" and len(self.spec.tops) > 1:
             self.fail("only MAX pooling has a second top (the mask)")
         self.global_pooling = bool(options.global_pooling)
@@ -61,6 +66,8 @@ class Pooling(Layer):
         self.pad = at_least(self, "pad", pair(self, options, "pad", default=0), 0)
         if self.pad[0] >= self.kernel[0] or self.pad[1] >= self.kernel[1]:
             self.fail(f"pad {self.pad} must be smaller than the kernel {self.kernel}")
+        if self.method == "STOCHASTIC" and self.pad != (0, 0):
+            self.fail("STOCHASTIC pooling takes no pad")
 
     def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
         n, c, h, w = need_4d(self, bottom_shapes[0])
@@ -87,15 +94,19 @@ class Pooling(Layer):
         kernel = size if self.global_pooling else self.kernel
         if self.method == "AVE":
             height, width = self.infer([tuple(x.shape)])[0][2:]
-            average = exact.average_pool if self.exact else _average
-            return (average(x, kernel, self.stride, self.pad, (height, width)),)
+            mean = exact.average_pool if self.exact else average
+            return (mean(x, kernel, self.stride, self.pad, (height, width)),)
+        if self.method == "STOCHASTIC":
+            height, width = self.infer([tuple(x.shape)])[0][2:]
+            pool = sampled_pool if self.training else expected_pool
+            return (pool(x, kernel, self.stride, (height, width)),)
         y, positions = max_pool_switches(x, kernel, self.stride, self.pad, self.round_mode)
         if len(self.spec.tops) == 1:
             return (y,)
         return y, Switches(positions, size, kernel, self.stride, self.pad)
 
 
-def _average(
+def average(
     x: torch.Tensor, kernel: tuple[int, int], stride: tuple[int, int], pad: tuple[int, int], out: tuple[int, ...]
 ) -> torch.Tensor:
     """Sum of the window inside the image over the window clipped to image + pad, as Caffe divides."""

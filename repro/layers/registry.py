@@ -32,7 +32,7 @@ def register(*types: str) -> Callable[[LayerClass], LayerClass]:
 def layer_class(spec: LayerSpec) -> type[Layer]:
     """The class for one layer; UnsupportedError where there is none (use `require_all` for a whole net)."""
     require_all([spec])
-    return _REGISTRY[spec.type]
+    return _REGISTRY[spec.type].variant(spec)
 
 
 def require_all(layers: Iterable[LayerSpec]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from caffe_cases import BOUND, assert_close
 
 from repro import Net
 from repro.errors import ReproError
@@ -19,9 +20,6 @@ DATA = Path(__file__).resolve().parent.parent / "data" / "layers"
 CASES = json.loads((DATA / "cases.json").read_text())
 RUN = sorted(name for name in CASES if (DATA / f"{name}.npz").is_file())
 REFUSED = sorted(name for name in CASES if CASES[name].get("expect_fail"))
-
-# bound on max|a-b| / max|b|, the float32 tier's claim; most cases are 0 or a few 1e-7
-BOUND = 1e-5
 
 # where this project means to differ from the original, and how
 KNOWN_DIFFERENCES = {
@@ -52,16 +50,6 @@ def _build(name: str, weights) -> Net:
     return Net(DATA / f"{name}.prototxt", weights or None, phase=phase, allow_missing=True, dialect="deconvnet")
 
 
-def _assert_close(found: torch.Tensor, expected: np.ndarray, what: str, bound: float = BOUND) -> None:
-    a = found.detach().numpy().reshape(expected.shape)
-    same = (a == expected) | (np.isnan(a) & np.isnan(expected))
-    if same.all():
-        return
-    scale = np.abs(expected[np.isfinite(expected)]).max(initial=0) or 1.0
-    error = np.where(same, 0, np.abs(a - expected)).max() / scale
-    assert error <= bound, f"{what}: relative error {error:.3g}"
-
-
 @pytest.mark.parametrize("name", [n for n in RUN if n not in KNOWN_DIFFERENCES and n != RELU_SPECIAL])
 def test_layer_matches_caffe(name: str) -> None:
     stored, weights, inputs = _load(name)
@@ -77,7 +65,7 @@ def test_layer_matches_caffe(name: str) -> None:
             if key.startswith("out__") and "_split__" not in key:
                 _, layer, top = key.split("__")
                 step = next(s for s in net.graph.steps if s.layer.spec.name == layer)
-                _assert_close(blobs[f"{step.key}__{step.layer.spec.tops[int(top)]}"], stored[key], key, bound)
+                assert_close(blobs[f"{step.key}__{step.layer.spec.tops[int(top)]}"], stored[key], key, bound)
         if CASES[name]["backwards"] == 0:
             return
         total = torch.zeros(())
@@ -87,7 +75,7 @@ def test_layer_matches_caffe(name: str) -> None:
                 blob = blobs.by_name[key[9:]]
                 total = total + (blob * torch.from_numpy(stored[key]).reshape(blob.shape)).sum()
         if "total_loss" in stored.files:
-            _assert_close(net.loss, stored["total_loss"], "total_loss")
+            assert_close(net.loss, stored["total_loss"], "total_loss")
             total = net.loss
         _zero_what_the_original_overwrites(net)
         for tensor in inputs.values():
@@ -102,12 +90,12 @@ def test_layer_matches_caffe(name: str) -> None:
                 assert gradient.abs().max() < 1e-5
                 assert np.abs(stored[key]).max() < 1e-5
             else:
-                _assert_close(gradient, stored[key], key, bound)
+                assert_close(gradient, stored[key], key, bound)
         elif kind == "bdiff":
             layer, bottom = rest.split("__")
             found = _input_gradient(net, inputs, layer, int(bottom))
             if found is not None:
-                _assert_close(found, stored[key], key, bound)
+                assert_close(found, stored[key], key, bound)
 
 
 def _zero_what_the_original_overwrites(net: Net) -> None:
@@ -151,25 +139,25 @@ def test_second_forward_of_unpooling_starts_from_zero() -> None:
         first = net(**inputs)["unpool"].clone()
         second = net(**inputs)["unpool"]
         assert torch.equal(first, second)
-        _assert_close(2 * first, stored["out__unpool__0"], name)
+        assert_close(2 * first, stored["out__unpool__0"], name)
 
 
 def test_in_place_bn_inference_has_the_right_scale_gradient() -> None:
     stored, weights, inputs = _load("bn_inference_inplace")
     net = _build("bn_inference_inplace", weights)
     out = net(**inputs)["data"]
-    _assert_close(out, stored["out__bn__0"], "forward")
+    assert_close(out, stored["out__bn__0"], "forward")
     top_diff = torch.from_numpy(stored["topdiff__data"])
     (out * top_diff).sum().backward()
     scale, shift = net.params["bn"]
     expected = (top_diff * inputs["data"]).sum((0, 2, 3), keepdim=True)
     torch.testing.assert_close(scale.grad, expected, rtol=1e-5, atol=1e-5)
-    _assert_close(shift.grad, stored["pdiff__bn__1"], "shift")
+    assert_close(shift.grad, stored["pdiff__bn__1"], "shift")
 
 
 def test_relu_on_special_values() -> None:
     stored, weights, inputs = _load(RELU_SPECIAL)
-    found = _build(RELU_SPECIAL, weights)(**inputs)["relu"].numpy()
+    found = _build(RELU_SPECIAL, weights)(**inputs)["relu"].detach().numpy()
     expected = stored["out__relu__0"]
     minus_infinity = np.isneginf(stored["in__data"])
     assert np.isnan(expected[minus_infinity]).all()

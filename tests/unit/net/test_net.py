@@ -186,9 +186,10 @@ def test_no_loss_is_said() -> None:
 
 
 def test_unsupported_layers_are_named_all_at_once() -> None:
-    text = SMALL + 'layers { name: "h" type: HINGE_LOSS bottom: "score" bottom: "score" top: "h" }\n' \
-                   'layers { name: "m" type: MVN bottom: "score" top: "m" }'  # fmt: skip
-    with pytest.raises(UnsupportedError, match=r"2 layer\(s\) of unsupported type: 'h' \(HingeLoss\).*'m' \(MVN\)"):
+    text = SMALL + 'layers { name: "h" type: RED_ACCURACY bottom: "score" bottom: "score" top: "h" }\n' \
+                   'layers { name: "m" type: BIN_ACCURACY bottom: "score" top: "m" }'  # fmt: skip
+    message = r"2 layer\(s\) of unsupported type: 'h' \(RedAccuracy\).*'m' \(BinaryAccuracy\)"
+    with pytest.raises(UnsupportedError, match=message):
         Net(text)
 
 
