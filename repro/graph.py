@@ -70,6 +70,7 @@ def build_graph(
         layer = layer_class(layer_spec)(layer_spec, bottom_shapes, context)
         is_source = layer.is_input
         in_place = _check_tops(layer, known)
+        _check_lists(layer)
         step = Step(layer, f"{place:03d}__{layer_spec.name}", bottom_shapes, is_source)
         place += layer_spec.type != "Input"
         if is_source:
@@ -115,6 +116,19 @@ def _check_tops(layer: Layer, known: Mapping[str, Shape]) -> set[str]:
         if top in known and top not in in_place:
             layer.fail(f"makes blob '{top}', which another layer makes already")
     return in_place
+
+
+def _check_lists(layer: Layer) -> None:
+    """NetError where loss_weight or propagate_down are given for some tops or bottoms only, as Caffe has it."""
+    spec = layer.spec
+    for name, given, blobs in (
+        ("loss_weight", len(spec.loss_weights), len(spec.tops)),
+        ("propagate_down", len(spec.propagate_down), len(spec.bottoms)),
+    ):
+        if given not in (0, blobs):
+            layer.fail(
+                f"gives {given} {name} for {blobs} {'tops' if name == 'loss_weight' else 'bottoms'}; give one each"
+            )
 
 
 def _mark_last_uses(graph: Graph) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ class LoadReport:
     loaded: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
+    reshaped: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         parts = [f"{self.source}: weights for {len(self.loaded)} layers"]
@@ -38,6 +40,8 @@ class LoadReport:
             parts.append(f"none for {_some(self.missing)}")
         if self.unused:
             parts.append(f"not used: {_some(self.unused)}")
+        if self.reshaped:
+            parts.append(f"given another shape: {_some(self.reshaped)}")
         return "; ".join(parts)
 
 
@@ -52,34 +56,38 @@ class _Blob:
     legacy: bool
 
 
-def load_weights(net: Net, source: str | os.PathLike[str] | Model | Arrays, *, allow_missing: bool) -> LoadReport:
+def load_weights(
+    net: Net, source: str | os.PathLike[str] | Model | Arrays, *, allow_missing: bool, allow_reshape: bool = False
+) -> LoadReport:
     """Copy weights into the net by layer name, as Caffe does; the first layer of a name takes them.
 
     Source: a .caffemodel path, a Model already read, or a mapping layer name -> arrays in blob order.
     WeightsError where shapes or the number of blobs differ (Caffe's old 4-D shapes are compared padded with leading
-    ones), or where a layer gets none unless `allow_missing`. Nothing is changed when it raises.
+    ones), or where a layer gets none unless `allow_missing`. `allow_reshape`: a blob with the right number of values
+    in another shape is taken value by value. A layer whose blobs are all shared need not be in the file; where several
+    layers give a shared blob, the last in the net's order stays, as in Caffe. Nothing is changed when it raises.
     """
     label, stored = _stored_blobs(source)
     wanted: dict[str, Layer] = {}
     for layer in net.caffe_layers:
         if layer.blobs:
             wanted.setdefault(layer.spec.name, layer)
-    missing = [name for name in wanted if not stored.get(name)]
+    borrowed = {(blob.layer, blob.index) for blob in net.shared}
+    absent = [name for name in wanted if not stored.get(name)]
+    missing = [n for n in absent if any((wanted[n], i) not in borrowed for i in range(len(wanted[n].blobs)))]
     if missing and not allow_missing:
         raise WeightsError(
             f"{label}: no weights for {len(missing)} of {len(wanted)} layers: {_some(missing)}; the file has "
             f"{_some([n for n, b in stored.items() if b]) or 'none'}; allow_missing=True keeps the fillers' values"
         )
+    reshaped = [n for n, layer in wanted.items() if n not in absent and _check(label, layer, stored[n], allow_reshape)]
     for name, layer in wanted.items():
-        if name not in missing:
-            _check(label, layer, stored[name])
-    for name, layer in wanted.items():
-        if name not in missing:
+        if name not in absent:
             for key, blob in zip(list(layer._parameters), stored[name], strict=True):
                 shape = tuple(layer._parameters[key].shape)  # type: ignore[union-attr]
-                _store(layer, key, torch.from_numpy(np.array(blob.array, dtype=np.float32).reshape(shape)))
+                _store(net, layer, key, torch.from_numpy(np.array(blob.array, dtype=np.float32).reshape(shape)))
     unused = [name for name, blobs in stored.items() if blobs and name not in wanted]
-    return LoadReport(label, [n for n in wanted if n not in missing], missing, unused)
+    return LoadReport(label, [n for n in wanted if n not in absent], missing, unused, reshaped)
 
 
 def _stored_blobs(source: str | os.PathLike[str] | Model | Arrays) -> tuple[str, dict[str, list[_Blob]]]:
@@ -94,7 +102,9 @@ def _stored_blobs(source: str | os.PathLike[str] | Model | Arrays) -> tuple[str,
     return str(model.path), stored
 
 
-def _check(label: str, layer: Layer, blobs: list[_Blob]) -> None:
+def _check(label: str, layer: Layer, blobs: list[_Blob], allow_reshape: bool) -> bool:
+    """Whether a blob needs another shape; WeightsError where the blobs do not fit."""
+    reshaped = False
     own = layer.blobs
     if len(own) != len(blobs):
         raise WeightsError(
@@ -104,10 +114,16 @@ def _check(label: str, layer: Layer, blobs: list[_Blob]) -> None:
         shape = tuple(parameter.shape)
         padded = (1,) * (4 - len(shape)) + shape
         if blob.shape != shape and not (blob.legacy and blob.shape == padded):
+            same_count = math.prod(blob.shape) == math.prod(shape)
+            if same_count and allow_reshape:
+                reshaped = True
+                continue
+            way = "allow_reshape=True or --allow-reshape takes them" if same_count else "are these the net's weights?"
             raise WeightsError(
                 f"{label}: blob {index} of layer '{layer.spec.name}' has shape {blob.shape}, "
-                f"{layer.describe()} needs {shape}; are these the weights of this net?"
+                f"{layer.describe()} needs {shape}; {way}"
             )
+    return reshaped
 
 
 def materialize(net: Net, generator: torch.Generator | None) -> None:
@@ -117,14 +133,17 @@ def materialize(net: Net, generator: torch.Generator | None) -> None:
             if parameter is not None and parameter.is_meta:
                 values = torch.empty(parameter.shape)
                 fill(values, layer.fillers[key], generator, legacy_blobs=layer.context.dialect in LEGACY_BLOBS)
-                _store(layer, key, values)
+                _store(net, layer, key, values)
 
 
-def _store(layer: Layer, key: str, values: torch.Tensor) -> None:
+def _store(net: Net, layer: Layer, key: str, values: torch.Tensor) -> None:
     old = layer._parameters[key]
     if old is None or old.is_meta:
         requires_grad = True if old is None else old.requires_grad
-        layer._parameters[key] = nn.Parameter(values, requires_grad=requires_grad)
+        new = layer._parameters[key] = nn.Parameter(values, requires_grad=requires_grad)
+        for blob in net.shared:
+            if old is not None and any(blob.owner._parameters[blob.owner_key] is p for p in (old, new)):
+                blob.owner._parameters[blob.owner_key] = blob.layer._parameters[blob.key] = new
     else:
         # the same Parameter object: optimisers that hold it go on
         with torch.no_grad():
@@ -132,8 +151,9 @@ def _store(layer: Layer, key: str, values: torch.Tensor) -> None:
 
 
 def save_weights(net: Net, path: str | os.PathLike[str], version: str | None = None) -> None:
-    """Write all layers' parameters as .caffemodel; `version` V1 or V2, by default the one of the net's dialect."""
-    chosen = version or ("V1" if net.spec.dialect == "deconvnet" else "V2")
+    """Write all layers' parameters as .caffemodel; `version` V1, V2 or HDF5, by default by its suffix or dialect."""
+    usual = "V1" if net.spec.dialect.startswith("deconvnet") else "V2"
+    chosen = version or ("HDF5" if Path(path).suffix == ".h5" else usual)
     layers = (
         (layer.spec.name, layer.spec.type, [p.detach().cpu().numpy() for p in layer.blobs])
         for layer in net.caffe_layers

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from repro.caffe import NetSpec, load_net
 from repro.graph import build_graph
 from repro.layers import Shape
+from repro.sharing import find_shared
 
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """One layer: shapes are those of its tops; params and macs are counts."""
+    """One layer: shapes are those of its tops; params and macs are counts (a shared parameter is its owner's)."""
 
     name: str
     type: str
@@ -36,6 +37,8 @@ class Summary:
     layers: tuple[LayerSummary, ...]
     params: int
     macs: int
+    agreeing: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 def summarize(
@@ -46,6 +49,8 @@ def summarize(
     level: int = 0,
     stages: Sequence[str] = (),
     dialect: str | None = None,
+    unknown: str = "keep",
+    define: Mapping[str, object] | None = None,
 ) -> Summary:
     """Layers, shapes, parameter and multiply-add counts of a prototxt; allocates no parameters.
 
@@ -54,9 +59,18 @@ def summarize(
     spec = (
         prototxt
         if isinstance(prototxt, NetSpec)
-        else load_net(prototxt, phase=phase, level=level, stages=tuple(stages), dialect=dialect)
+        else load_net(
+            prototxt,
+            phase=phase,
+            level=level,
+            stages=tuple(stages),
+            dialect=dialect,
+            unknown=unknown,
+            define=define,
+        )
     )
     graph = build_graph(spec, shapes)
+    borrowed = {(blob.layer, blob.index) for blob in find_shared([step.layer for step in graph.steps])}
     layers = tuple(
         LayerSummary(
             name=step.layer.spec.name,
@@ -64,7 +78,7 @@ def summarize(
             bottoms=tuple(step.layer.spec.bottoms),
             tops=tuple(step.layer.spec.tops),
             shapes=tuple(step.layer.top_shapes),
-            params=sum(p.numel() for p in step.layer.blobs),
+            params=sum(p.numel() for i, p in enumerate(step.layer.blobs) if (step.layer, i) not in borrowed),
             macs=step.layer.macs(step.bottom_shapes),
             blob_shapes=tuple(tuple(p.shape) for p in step.layer.blobs),
         )
@@ -78,4 +92,6 @@ def summarize(
         layers=layers,
         params=sum(layer.params for layer in layers),
         macs=sum(layer.macs for layer in layers),
+        agreeing=spec.agreeing,
+        unknown=tuple(str(option) for option in spec.unknown),
     )

@@ -58,8 +58,8 @@ def parse_guessing(text: str, message: str, name: str, dialect: str | None = Non
                     readings.append(_read(text, message, name, fork))
     best = min(r.lack for r in readings)
     chosen = _choose([r for r in readings if r.lack == best], name)
-    if not keep and any(owner for owner, _ in chosen.unknown):
-        parse_text(text, message, schema(chosen.dialect), name)  # raises at the field that is missing
+    if not keep:  # again and strictly: raises at the first field that is missing or given twice
+        chosen.message = parse_text(text, message, schema(chosen.dialect), name)
     return chosen
 
 

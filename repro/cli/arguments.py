@@ -2,14 +2,48 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from repro.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments that say how a prototxt is read."""
+    parser.add_argument("--dialect", help="read the prototxt as this fork's (default: guessed; see docs/dialects.md)")
+    parser.add_argument(
+        "--unknown",
+        default="keep",
+        choices=["refuse", "keep", "force"],
+        help="fields no dialect has: refuse them, keep what cannot change the numbers (default), or keep all",
+    )
+    parser.add_argument(
+        "--define", action="append", default=[], metavar="NAME=VALUE", help="a template's variable, e.g. NUM_LABELS=21"
+    )
+    parser.add_argument("--stage", action="append", default=[], help="a stage of the net's state")
+    parser.add_argument("--level", type=int, default=0, help="the level of the net's state")
+
+
+def reading(args: argparse.Namespace) -> dict[str, Any]:
+    """What `add_reading_arguments` took, as `load_net` wants it."""
+    define = {}
+    for entry in args.define:
+        name, separator, value = entry.partition("=")
+        if not (name and separator):
+            raise InputError(f"--define {entry}: expected NAME=VALUE, e.g. NUM_LABELS=21")
+        define[name] = value
+    return {
+        "dialect": args.dialect,
+        "unknown": args.unknown,
+        "define": define,
+        "stages": args.stage,
+        "level": args.level,
+    }
 
 
 def named_shapes(entries: Sequence[str]) -> dict[str, tuple[int, ...]]:

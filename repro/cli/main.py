@@ -6,7 +6,9 @@ import argparse
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import TextIO
 
 from repro import __version__
 from repro.errors import CheckFailed, ReproError
@@ -43,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 1 a check failed, 2 bad input (one line on stderr), 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     verb = next((a for a in arguments if not a.startswith("-")), None)
+    usual = warnings.showwarning
+    warnings.showwarning = _show_warning
     try:
         args = build_parser(verb).parse_args(arguments)
         return int(args.run(args) or 0)
@@ -62,6 +66,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("repro: interrupted", file=sys.stderr)
         return 130
+    finally:
+        warnings.showwarning = usual
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Our own warnings in one line, as errors are; others as Python shows them."""
+    if category.__module__.startswith("repro."):
+        print(f"repro: warning: {message}", file=sys.stderr)
+    else:
+        (file or sys.stderr).write(warnings.formatwarning(message, category, filename, lineno, line))
 
 
 def _one_line(error: BaseException) -> str:

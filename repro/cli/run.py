@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from repro.cli.arguments import named_arrays
+from repro.cli.arguments import add_reading_arguments, named_arrays, reading
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,10 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--all-blobs", action="store_true", help="every layer's tops instead, by '<place>__<layer>__<top>'"
     )
     parser.add_argument("--phase", default="TEST", choices=["TEST", "TRAIN"])
+    add_reading_arguments(parser)
     parser.add_argument("--numerics", default="native", choices=["native", "exact", "fast"])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=None, help="of the fillers and of dropout")
     parser.add_argument("--allow-missing", action="store_true", help="layers without weights keep the fillers' values")
+    parser.add_argument(
+        "--allow-reshape", action="store_true", help="weights of another shape with as many values are taken"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,10 +50,12 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         seed=args.seed,
         allow_missing=args.allow_missing,
+        allow_reshape=args.allow_reshape,
         shapes={name: array.shape for name, array in inputs.items()},
+        **reading(args),
     )
     report = net.load_report
-    if report.missing or report.unused:
+    if report.missing or report.unused or report.reshaped:
         print(report, file=sys.stderr)
     with torch.inference_mode():
         blobs = net(capture=args.all_blobs, **inputs)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 
-from repro.cli.arguments import named_shapes
+from repro.cli.arguments import add_reading_arguments, named_shapes, reading
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prototxt", help="network definition")
     parser.add_argument("--phase", default="TEST", choices=["TEST", "TRAIN"])
+    add_reading_arguments(parser)
     parser.add_argument("--json", action="store_true", help="machine-readable output")
     parser.add_argument(
         "--input",
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from repro.summary import summarize
 
-    summary = summarize(args.prototxt, args.phase, shapes=named_shapes(args.input))
+    summary = summarize(args.prototxt, args.phase, shapes=named_shapes(args.input), **reading(args))
     if args.json:
         layers = [
             {
@@ -39,9 +40,12 @@ def run(args: argparse.Namespace) -> int:
             for layer in summary.layers
         ]
         head = {"name": summary.name, "phase": summary.phase, "dialect": summary.dialect}
+        head |= {"agreeing": list(summary.agreeing), "unknown": list(summary.unknown)}  # type: ignore[dict-item]
         print(json.dumps({**head, "layers": layers, "params": summary.params, "macs": summary.macs}, indent=1))
         return 0
-    print(f"{summary.name or '(no name)'}  [{summary.source}, phase {summary.phase}, dialect {summary.dialect}]")
+    agreeing = f" (the same as in {', '.join(summary.agreeing)})" if summary.agreeing else ""
+    where = f"{summary.source}, phase {summary.phase}, dialect {summary.dialect}{agreeing}"
+    print(f"{summary.name or '(no name)'}  [{where}]")
     rows = [("layer", "type", "bottoms", "tops", "output", "parameters", "multiply-adds")]
     for layer in summary.layers:
         shapes = " ".join("x".join(map(str, s)) or "scalar" for s in layer.shapes)

@@ -42,7 +42,7 @@ def test_v0_becomes_v2() -> None:
 
 
 def test_v0_data_layers() -> None:
-    text = """layers { layer { name: "d" type: "images" source: "list" batchsize: 5 cropsize: 6 meanfile: "m" 
+    text = """layers { layer { name: "d" type: "images" source: "list" batchsize: 5 cropsize: 6 meanfile: "m"
       mirror: true scale: 0.5 new_height: 9 new_width: 8 shuffle_images: true } top: "x" top: "y" }"""
     layer = load_net(text).layers[0]
     data, transform = layer.options("image_data_param"), layer.options("transform_param")
