@@ -13,6 +13,7 @@ from repro import Net, exact
 from repro.errors import InputError, UnsupportedError
 from repro.exact import blas, libm
 from repro.exact.columns import Window, col2im, im2col
+from repro.layers.activation import Sigmoid
 
 WINDOWS = [
     Window((3, 3), (1, 1), (1, 1), (1, 1)),
@@ -178,3 +179,17 @@ def test_only_float32_on_the_cpu() -> None:
 def test_unknown_numerics_are_refused() -> None:
     with pytest.raises(UnsupportedError, match="'fast' is not available; native and exact are"):
         Net('input: "x" input_dim: 1', numerics="fast")
+
+
+def test_layers_without_an_exact_form_are_named_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = 'input: "x" input_dim: 1 input_dim: 1 input_dim: 1 input_dim: 1\n'
+    for name, kind in (("first", "Sigmoid"), ("between", "ReLU"), ("second", "Sigmoid")):
+        text += f'layer {{ name: "{name}" type: "{kind}" bottom: "x" top: "{name}" }}\n'
+    assert set(Net(text, numerics="exact").outputs) == {"first", "between", "second"}
+    monkeypatch.setattr(Sigmoid, "has_exact", False)
+    with pytest.raises(UnsupportedError) as caught:
+        Net(text, numerics="exact")
+    assert "2 layer(s)" in str(caught.value)
+    assert "'first' (Sigmoid)" in str(caught.value)
+    assert "'second' (Sigmoid)" in str(caught.value)
+    assert "'between'" not in str(caught.value)
