@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -41,7 +42,7 @@ class Unpooling(Layer):
 
     def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
         n, c, h, w = need_4d(self, bottom_shapes[0])
-        if len(bottom_shapes) > 1 and bottom_shapes[1] != (n, c, h, w):
+        if len(bottom_shapes) > 1 and (bottom_shapes[1][:2] != (n, c) or math.prod(bottom_shapes[1][2:]) < h * w):
             self.fail(f"mask '{self.spec.bottoms[1]}' has shape {bottom_shapes[1]}, the values {(n, c, h, w)}")
         return [(n, c, *self.output)]
 
@@ -59,6 +60,11 @@ class Unpooling(Layer):
             if len(bottoms) == 1:
                 return (corner_unpool(x, self.output, self.kernel, self.stride),)
             mask = bottoms[1]
+            plane = mask.positions if isinstance(mask, Switches) else mask
+            if plane.shape[2:] != x.shape[2:]:
+                # a mask of more places: as in the original, a value's place counts from the plane's beginning
+                whole = mask.mask() if isinstance(mask, Switches) else mask
+                mask = whole.flatten(2)[:, :, : x.shape[2] * x.shape[3]].reshape(x.shape)
             if not isinstance(mask, Switches):
                 return (unpool_mask(x, mask, self.output),)
             if mask.input_size == self.output:
