@@ -52,7 +52,12 @@ class BuildExtension(build_ext):
             cuda = rules.cuda_steps(ROOT, work, torch, os.environ, choice.nvcc)
             made.append(cuda[-1].output)
             steps += cuda
-        rules.run(steps, work, jobs=int(os.environ.get("MAX_JOBS", "0")) or None)
+        try:
+            rules.run(steps, work, jobs=int(os.environ.get("MAX_JOBS", "0")) or None)
+        except rules.BuildError as error:
+            if not choice.build:
+                raise
+            raise rules.BuildError(f"{error}; REPRO_CUDA=0 builds without the CUDA part") from error
         self.place(made)
 
     def place(self, made):

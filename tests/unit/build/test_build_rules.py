@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
@@ -47,12 +48,12 @@ def test_the_installed_torch_is_found_without_importing_it() -> None:
     assert (found.folder / "include" / "torch" / "csrc" / "stable" / "library.h").is_file()
 
 
-def test_auto_builds_cuda_where_it_can_be_used(toolkit: Path) -> None:
+def test_auto_builds_cuda_wherever_there_is_a_compiler_and_says_if_it_cannot_be_used(toolkit: Path) -> None:
     env = {"CUDA_HOME": str(toolkit)}
-    assert _build.choose_cuda(env, CUDA_TORCH).build
+    assert _build.choose_cuda(env, CUDA_TORCH) == (True, ANY, str(toolkit / "bin" / "nvcc"))
     choice = _build.choose_cuda(env, CPU_TORCH)
-    assert not choice.build
-    assert "CPU build; REPRO_CUDA=1" in choice.why
+    assert choice.build
+    assert "cannot load it; REPRO_CUDA=0 leaves it out" in choice.why
 
 
 def test_the_environment_overrules(toolkit: Path) -> None:
