@@ -75,7 +75,7 @@ def _openblas() -> _OpenBlas:
                 library, f"{prefix}openblas_get_config{suffix}"
             ):
                 return _OpenBlas(library, prefix, suffix)
-    name = np.show_config(mode="dicts")["Build Dependencies"]["blas"].get("name", "unknown")  # type: ignore[call-overload, index]
+    name = np.show_config(mode="dicts")["Build Dependencies"]["blas"].get("name", "unknown")
     raise UnsupportedError(
         f"numerics 'exact' computes with OpenBLAS as Caffe does, but NumPy {np.__version__} has BLAS '{name}'; "
         f"NumPy's wheels from PyPI bring OpenBLAS (pip install --force-reinstall numpy), or use numerics 'native'"
