@@ -117,7 +117,8 @@ class PythonLayer(Layer):
                 f"repro.layers.python.register_python_layer('{self.name}', YourClass), or pass allow_python=True if "
                 "you trust the file"
             )
-        self.user: Any = object.__new__(cls)
+        maker: Any = cls
+        self.user: Any = maker.__new__(maker)
         self.user.param_str = str(options.param_str)
         self.user.param_str_ = self.user.param_str
         self.user.phase = 0 if self.context.phase == "TRAIN" else 1
