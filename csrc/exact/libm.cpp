@@ -1,5 +1,5 @@
-// exp, log, tanh and pow of the C library, element by element. Caffe calls them so (mkl_alternate.hpp); torch and NumPy have
-// vectorised ones of their own, whose last bits differ.
+// exp, log, tanh and pow of the C library, element by element. Caffe calls them so (mkl_alternate.hpp); torch and NumPy
+// have vectorised ones of their own, whose last bits differ.
 #include <torch/csrc/stable/library.h>
 
 #include <cmath>
