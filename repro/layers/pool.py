@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from repro import exact
-from repro.errors import UnsupportedError
+from repro.errors import InputError, UnsupportedError
 from repro.layers.alignment import Affine, window_map
 from repro.layers.base import Layer, Shape, at_least, need_4d, pair
 from repro.layers.registry import register
@@ -72,14 +72,15 @@ class Pooling(Layer):
     def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
         n, c, h, w = need_4d(self, bottom_shapes[0])
         kernel = (h, w) if self.global_pooling else self.kernel
-        if h + 2 * self.pad[0] < kernel[0] and h + 2 * self.pad[0] < 1:
-            self.fail(f"the kernel {kernel} does not fit input {h}x{w}")
-        out = [
-            pool_output_size(s, k, t, p, self.round_mode)
-            for s, k, t, p in zip((h, w), kernel, self.stride, self.pad, strict=True)
-        ]
-        if min(out) < 1:
-            self.fail(f"the kernel {kernel} does not fit input {h}x{w}")
+        # the original clips both axes as soon as one of them is padded
+        clip = max(self.pad) > 0
+        try:
+            out = [
+                pool_output_size(s, k, t, p, self.round_mode, clip=clip)
+                for s, k, t, p in zip((h, w), kernel, self.stride, self.pad, strict=True)
+            ]
+        except InputError as error:
+            self.fail(str(error))
         return [(n, c, out[0], out[1])] * len(self.spec.tops)
 
     def coordinate_map(self) -> tuple[Affine, Affine] | None:

@@ -37,8 +37,9 @@ MODELS: dict[str, Model] = {
         prototxt="deconvnet_mini/deploy",
         weights="deconvnet_mini.caffemodel",
         where="it ships with the project, so this installation is incomplete; or name a file with --weights",
-        # half the input, as 112 is of 224
-        changes={"min_side": 48, "whole_image": True},
+        # min_side is half the input, as 112 is of 224. Of the CRF presets this one gained most on the val part of the
+        # set it was trained on (60 pictures: 36.3 without, 42.5 with the release's, 47.8 with this one)
+        changes={"min_side": 48, "whole_image": True, "crf": "pydensecrf_readme"},
     ),
 }
 
@@ -55,9 +56,9 @@ def load_model(name: str, weights: str | Path | None, recipe: Recipe, device: st
     model = MODELS[name]
     net = Net(paths.prototxt(model.prototxt), _weights(model, weights), device=_device(device))
     side = next(iter(net.inputs.values()))[-1]
-    return NetScorer(net, input_blob=next(iter(net.inputs))), dataclasses.replace(
-        recipe, input_size=side, **model.changes
-    )
+    # a recipe without a CRF stays without one
+    changes = {name: value for name, value in model.changes.items() if name != "crf" or recipe.crf is not None}
+    return NetScorer(net, input_blob=next(iter(net.inputs))), dataclasses.replace(recipe, input_size=side, **changes)
 
 
 def _device(name: str) -> torch.device:

@@ -203,6 +203,7 @@ def test_unsupported_layers_are_named_all_at_once() -> None:
         ("kernel_size: 3 pad: 1", "kernel_size: 3 kernel_h: 3 pad: 1", "gives both kernel_size and kernel_h"),
         ("num_output: 4", "num_output: 4 group: 2", "group 2 does not divide 3 input"),
         ('top: "score"', 'top: "pool1"', "makes blob 'pool1', which another layer makes already"),
+        ("pool: MAX kernel_size: 2 stride: 2", "pool: MAX kernel_size: 20 stride: 2", "layer 'pool1'"),
         ("stride: 2 unpool_size: 8", "stride: 2", "unpool_size is missing"),
         ('type: "xavier"', 'type: "magic"', "unknown filler 'magic'"),
     ],
@@ -222,3 +223,13 @@ def test_unpooling_into_another_size_than_the_pools_uses_the_plane_index(net: Ne
     smaller = Net(SMALL.replace("unpool_size: 8", "unpool_size: 6"))
     with pytest.raises(InputError, match="unpool1"):
         smaller(data=data)
+
+
+def test_pooling_clips_both_axes_when_one_is_padded() -> None:
+    # 7 rows in steps of 3: without the clipping the third window would start at row 6 and the fourth at row 9
+    text = (
+        'input: "data" input_dim: 1 input_dim: 1 input_dim: 7 input_dim: 7\n'
+        'layers { name: "p" type: POOLING bottom: "data" top: "p"\n'
+        "  pooling_param { pool: MAX kernel_h: 1 kernel_w: 3 stride_h: 4 stride_w: 2 pad_h: 0 pad_w: 1 } }"
+    )
+    assert Net(text)(data=torch.zeros(1, 1, 7, 7))["p"].shape == (1, 1, 2, 4)
