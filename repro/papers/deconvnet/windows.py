@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from repro.data.boxes import enlarge_boxes
 from repro.errors import InputError
 from repro.papers.deconvnet.recipe import Recipe
 
@@ -53,13 +54,7 @@ def grow(windows: Windows, enlarge: float, square: bool) -> Windows:
     """
     if enlarge == 1 and not square:
         return windows
-    sides = (windows[:, 2:] - windows[:, :2] + 1) * float(enlarge)
-    if square:
-        sides = np.repeat(sides.max(axis=1, keepdims=True), 2, axis=1)
-    sides = np.maximum(np.floor(sides + 0.5), 1)
-    centre = (windows[:, :2] + windows[:, 2:] + 1) / 2
-    first = np.floor(centre - sides / 2 + 0.5)
-    return np.concatenate([first, first + sides - 1], axis=1).astype(np.int64)
+    return enlarge_boxes(windows, enlarge, square=square)
 
 
 def _checked(boxes: Any) -> Windows:
