@@ -13,9 +13,16 @@ inline bool is_tiled(const Window& win) {
 
 inline bool is_channels_last(const View& view) { return view.sc == 1 && view.c > 1; }
 
+// Of the functor's two views, which are in one layout. A 1x1 map has the strides of both layouts, so one view alone
+// does not tell; where both are 1x1 it makes no difference.
 template <typename F>
-void with_interleaved(const View& pooled, const F& f) {
-  is_channels_last(pooled) ? f.template operator()<false>() : f.template operator()<true>();
+bool works_channels_last(const F& functor) {
+  return is_channels_last(functor.plane) && is_channels_last(functor.pooled);
+}
+
+template <typename Functor, typename F>
+void with_interleaved(const Functor& functor, const F& f) {
+  works_channels_last(functor) ? f.template operator()<false>() : f.template operator()<true>();
 }
 
 // `count` strips of `length` windows each: rows of windows in NCHW, windows of channels in NHWC.
@@ -39,7 +46,7 @@ void for_each_tile(const F& f, const Tiles& tiles) {
       for (index_t w = begin; w < written.w; ++w) f(n, c, r, w);
     }
   };
-  if (is_channels_last(pooled)) {
+  if (works_channels_last(f)) {
     for_each(plane.n * rows, pooled.w * plane.c * 4, [&](index_t row) {
       const index_t n = row / rows, i = row % rows;
       if (i < whole_rows) {
@@ -68,7 +75,7 @@ void for_each_tile(const F& f, const Tiles& tiles) {
 template <bool by_plane, typename F, typename Block>
 bool run_blocks(const F& functor, const Block& block) {
   if (!is_tiled(functor.win)) return false;
-  with_interleaved(functor.pooled, [&]<bool interleaved>() {
+  with_interleaved(functor, [&]<bool interleaved>() {
     for_each_tile<by_plane>(functor, [&](const Strips& strips) {
       vectorised([&]() REPRO_INLINE_LAMBDA {
         const F f = functor;  // a copy whose pointers no store of a byte can be suspected to change
