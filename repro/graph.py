@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from repro.caffe import NetSpec
+from repro.caffe import NetSpec, load_net
 from repro.errors import NetError
 from repro.layers import BuildContext, Layer, Shape, layer_class, require_all, require_exact
 from repro.layers.alignment import AlignmentTracker
@@ -33,6 +35,11 @@ class Graph:
     inputs: dict[str, Shape]  # tops of Input and data layers
     needed_inputs: dict[str, Layer]  # of those, the ones a layer reads, and the first that does
     outputs: list[str]
+
+
+def as_net_spec(prototxt: str | os.PathLike[str] | NetSpec, **options: Any) -> NetSpec:
+    """The NetSpec itself, or the one `repro.caffe.load_net` makes of a path or text with these options."""
+    return prototxt if isinstance(prototxt, NetSpec) else load_net(prototxt, **options)
 
 
 def build_graph(

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from repro import exact
-from repro.caffe import Model, NetSpec, load_net
+from repro.caffe import Model, NetSpec
 from repro.errors import DeviceError, InputError, NetError, UnsupportedError
-from repro.graph import Graph, Step, build_graph, infer_shapes
+from repro.graph import Graph, Step, as_net_spec, build_graph, infer_shapes
 from repro.layers import Layer, Shape, Switches
 from repro.loading import Arrays, LoadReport, load_weights, materialize, save_weights
 from repro.sharing import SharedBlob, find_shared, multipliers
@@ -87,18 +87,14 @@ class Net(nn.Module):
         if numerics == "exact":
             _require_exact(device)
         self.numerics = numerics
-        self.spec = (
-            prototxt
-            if isinstance(prototxt, NetSpec)
-            else load_net(
-                prototxt,
-                phase=phase,
-                level=level,
-                stages=tuple(stages),
-                dialect=dialect,
-                unknown=unknown,
-                define=define,
-            )
+        self.spec = as_net_spec(
+            prototxt,
+            phase=phase,
+            level=level,
+            stages=tuple(stages),
+            dialect=dialect,
+            unknown=unknown,
+            define=define,
         )
         self.graph: Graph = build_graph(self.spec, shapes, numerics, allow_python=allow_python)
         self.caffe_layers: list[Layer] = [step.layer for step in self.graph.steps]

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from repro.caffe import NetSpec, load_net
-from repro.graph import build_graph
+from repro.caffe import NetSpec
+from repro.graph import as_net_spec, build_graph
 from repro.layers import Shape
 from repro.sharing import find_shared
 
@@ -56,18 +56,14 @@ def summarize(
 
     `shapes`: blob name -> shape where the prototxt does not say (data layers). Raises as `Net` does.
     """
-    spec = (
-        prototxt
-        if isinstance(prototxt, NetSpec)
-        else load_net(
-            prototxt,
-            phase=phase,
-            level=level,
-            stages=tuple(stages),
-            dialect=dialect,
-            unknown=unknown,
-            define=define,
-        )
+    spec = as_net_spec(
+        prototxt,
+        phase=phase,
+        level=level,
+        stages=tuple(stages),
+        dialect=dialect,
+        unknown=unknown,
+        define=define,
     )
     graph = build_graph(spec, shapes)
     borrowed = {(blob.layer, blob.index) for blob in find_shared([step.layer for step in graph.steps])}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # importing a family registers its layers
-from repro.layers import (
+from repro.layers import (  # noqa: F401
     accuracy,
     activation,
     batch_norm,
@@ -52,38 +52,3 @@ __all__ = [
     "require_exact",
     "supported_types",
 ]
-
-FAMILIES = (
-    accuracy,
-    activation,
-    batch_norm,
-    channel,
-    class_loss,
-    columns,
-    combine,
-    conv,
-    cropping,
-    data,
-    data_files,
-    elementwise,
-    geometry,
-    inner_product,
-    interp,
-    local,
-    lookup,
-    loss,
-    norm,
-    normalize,
-    pool,
-    python,
-    regression_loss,
-    reshape,
-    roi,
-    scale,
-    segmentation_accuracy,
-    sigmoid_loss,
-    sink,
-    spatial_attention,
-    unpool,
-    upsample,
-)
