@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,8 +48,9 @@ def build_graph(
     numerics: str = "native",
     *,
     allow_python: bool = False,
+    running: bool = False,
 ) -> Graph:
-    """Build every layer with its parameters on the meta device.
+    """Build every layer: as objects that know their shapes or, to be `running`, as nn.Modules on the meta device.
 
     `shapes`: blob name -> shape for blobs of Input and data layers, over what the prototxt says.
     UnsupportedError names all unknown layer types at once; NetError what does not fit, with file and line.
@@ -58,6 +59,7 @@ def build_graph(
     if numerics == "exact":
         require_exact(spec.layers)
     given = {name: tuple(int(d) for d in shape) for name, shape in (shapes or {}).items()}
+    make = _module_class() if running else _as_it_is
     tracker = AlignmentTracker()
     known: dict[str, Shape] = {}
     unread: dict[str, bool] = {}
@@ -74,7 +76,7 @@ def build_graph(
             )
         context = BuildContext(spec.phase, numerics, spec.dialect, allow_python, given, tracker.align)
         bottom_shapes = [known[b] for b in layer_spec.bottoms]
-        layer = layer_class(layer_spec)(layer_spec, bottom_shapes, context)
+        layer = make(layer_class(layer_spec))(layer_spec, bottom_shapes, context)
         is_source = layer.is_input
         in_place = _check_tops(layer, known)
         _check_lists(layer)
@@ -104,6 +106,17 @@ def build_graph(
     _mark_last_uses(graph)
     _count_readers(graph)
     return graph
+
+
+def _as_it_is(cls: type[Layer]) -> type[Layer]:
+    return cls
+
+
+def _module_class() -> Callable[[type[Layer]], type[Layer]]:
+    # not at the top: it brings torch, which a summary does without
+    from repro.layers.module import module_class
+
+    return module_class
 
 
 def infer_shapes(graph: Graph, inputs: Mapping[str, Shape]) -> dict[str, Shape]:

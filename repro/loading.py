@@ -132,7 +132,7 @@ def materialize(net: Net, generator: torch.Generator | None) -> None:
         for key, parameter in list(layer._parameters.items()):
             if parameter is not None and parameter.is_meta:
                 values = torch.empty(parameter.shape)
-                fill(values, layer.fillers[key], generator, legacy_blobs=layer.context.dialect in LEGACY_BLOBS)
+                fill(values, layer.declared[key].filler, generator, legacy_blobs=layer.context.dialect in LEGACY_BLOBS)
                 _store(net, layer, key, values)
 
 

@@ -96,7 +96,7 @@ class Net(nn.Module):
             unknown=unknown,
             define=define,
         )
-        self.graph: Graph = build_graph(self.spec, shapes, numerics, allow_python=allow_python)
+        self.graph: Graph = build_graph(self.spec, shapes, numerics, allow_python=allow_python, running=True)
         self.caffe_layers: list[Layer] = [step.layer for step in self.graph.steps]
         for step in self.graph.steps:
             self._modules[self._module_name(step)] = step.layer

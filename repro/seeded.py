@@ -51,8 +51,8 @@ def seeded_layers(spec: NetSpec, base: int) -> Iterator[tuple[str, str, Weights]
     ordinal = 0
     for step in build_graph(spec).steps:
         layer = step.layer
-        if layer.blobs:
-            shapes = [tuple(p.shape) for p in layer.blobs]
+        if layer.declared:
+            shapes = [blob.shape for blob in layer.declared.values()]
             made_by = maker.get(layer.spec.bottoms[0], "")
             yield layer.spec.name, layer.spec.type, layer_weights(layer.spec.type, shapes, made_by, base + ordinal)
             ordinal += 1

@@ -32,7 +32,7 @@ def find_shared(layers: Sequence[Layer]) -> tuple[SharedBlob, ...]:
     owners: dict[str, tuple[Layer, int, str]] = {}
     shared = []
     for layer in layers:
-        for index, key in enumerate(layer._parameters):
+        for index, key in enumerate(layer.declared):
             name = layer.spec.params[index].name if index < len(layer.spec.params) else ""
             if not name:
                 continue
@@ -79,8 +79,7 @@ def _one_value(users: Sequence[tuple[Layer, int]], name: str, what: str) -> None
 
 
 def _check(blob: SharedBlob, name: str) -> None:
-    mine = tuple(blob.layer._parameters[blob.key].shape)  # type: ignore[union-attr]
-    theirs = tuple(blob.owner._parameters[blob.owner_key].shape)  # type: ignore[union-attr]
+    mine, theirs = blob.layer.declared[blob.key].shape, blob.owner.declared[blob.owner_key].shape
     if mine == theirs:
         return
     what = (

@@ -74,9 +74,11 @@ def summarize(
             bottoms=tuple(step.layer.spec.bottoms),
             tops=tuple(step.layer.spec.tops),
             shapes=tuple(step.layer.top_shapes),
-            params=sum(p.numel() for i, p in enumerate(step.layer.blobs) if (step.layer, i) not in borrowed),
+            params=sum(
+                p.numel() for i, p in enumerate(step.layer.declared.values()) if (step.layer, i) not in borrowed
+            ),
             macs=step.layer.macs(step.bottom_shapes),
-            blob_shapes=tuple(tuple(p.shape) for p in step.layer.blobs),
+            blob_shapes=tuple(blob.shape for blob in step.layer.declared.values()),
         )
         for step in graph.steps
     )

@@ -5,11 +5,10 @@ Source: `accuracy_layer.cpp`, `argmax_layer.cpp` of BVLC Caffe; `eltwise_accurac
 
 from __future__ import annotations
 
-import torch
-
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape
 from repro.layers.labels import class_labels, label_shape
+from repro.layers.later import torch
 from repro.layers.registry import register
 
 

@@ -5,11 +5,8 @@ Source: the layers of these names in BVLC Caffe; ReLU's mask top and DropoutChan
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-
-from repro import exact
 from repro.layers.base import Layer, Shape
+from repro.layers.later import F, exact, torch
 from repro.layers.registry import register
 
 

@@ -36,34 +36,45 @@ Maps = tuple[Affine, Affine]
 
 
 class AlignmentTracker:
-    """Follows blobs through the net and knows each one's map to every ancestor.
+    """Follows blobs through the net and finds the map between two of them by way of an ancestor they share.
 
     A blob that is overwritten in place is a new state with the old one as ancestor.
     """
 
     def __init__(self) -> None:
         self._state_of: dict[str, int] = {}
-        self._ancestors: list[dict[int, Maps]] = []
+        # per state: the map to its bottoms, and their states
+        self._parents: list[tuple[Maps | None, tuple[int, ...]]] = []
 
     def add(self, tops: Sequence[str], bottoms: Sequence[str], first_map: Maps | None) -> None:
         """A layer with these tops; `first_map` leads from its tops to its bottoms, None cuts the trail."""
-        reached: dict[int, Maps] = {}
-        if first_map is not None:
-            for bottom in bottoms:
-                for ancestor, maps in self._ancestors[self._state_of[bottom]].items():
-                    reached.setdefault(ancestor, (maps[0].after(first_map[0]), maps[1].after(first_map[1])))
+        states = tuple(self._state_of[bottom] for bottom in bottoms) if first_map is not None else ()
         for top in tops:
-            state = len(self._ancestors)
-            self._ancestors.append({state: (Affine(), Affine()), **reached})
-            self._state_of[top] = state
+            self._state_of[top] = len(self._parents)
+            self._parents.append((first_map, states))
 
     def align(self, first: str, second: str) -> tuple[Affine, Affine] | None:
         """(h, w) maps from `second`'s coordinates to `first`'s, or None where no common ancestor is known."""
-        of_first = self._ancestors[self._state_of[first]]
-        of_second = self._ancestors[self._state_of[second]]
-        common = [a for a in of_first if a in of_second]
+        of_first = self._ancestors(self._state_of[first])
+        of_second = self._ancestors(self._state_of[second])
+        common = of_first.keys() & of_second.keys()
         if not common:
             return None
         nearest = max(common)
         h, w = of_first[nearest]
         return h.inverse().after(of_second[nearest][0]), w.inverse().after(of_second[nearest][1])
+
+    def _ancestors(self, state: int) -> dict[int, Maps]:
+        """Maps to the state itself and to all it comes from; where there are several ways, by the first bottom."""
+        found: dict[int, Maps] = {}
+        waiting: list[tuple[int, Maps]] = [(state, (Affine(), Affine()))]
+        while waiting:
+            here, maps = waiting.pop()
+            if here in found:
+                continue
+            found[here] = maps
+            step, parents = self._parents[here]
+            if step is not None and parents:
+                further = (step[0].after(maps[0]), step[1].after(maps[1]))
+                waiting.extend((parent, further) for parent in reversed(parents))
+        return found

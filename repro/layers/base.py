@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NoReturn, TypeVar
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeVar
 
 from repro.caffe import LayerSpec
 from repro.errors import InputError, NetError
 from repro.layers.alignment import Affine
+from repro.layers.later import torch
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    _Base = nn.Module
+else:
+    _Base = object
 
 Shape = tuple[int, ...]
 
@@ -35,8 +41,27 @@ class BuildContext:
     align: Callable[[str, str], tuple[Affine, Affine] | None] = field(default=_no_alignment)
 
 
-class Layer(nn.Module):
+@dataclass(frozen=True)
+class Blob:
+    """A parameter as a layer declares it: its shape, and the filler for its first values."""
+
+    shape: Shape
+    filler: Any = None
+
+    def dim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def numel(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+
+class Layer(_Base):
     """One Caffe layer.
+
+    As it stands it knows shapes, parameter counts and what is wrong, for which torch is not imported; `module_class`
+    makes it an nn.Module that also runs, and to a type checker it always is one.
 
     ``forward(*bottoms)`` returns a tuple with one tensor per top. A subclass reads its options in ``setup`` (where it
     also adds its parameter blobs) and says its top shapes in ``infer``; shapes are those of Caffe (N, C, H, W).
@@ -60,7 +85,7 @@ class Layer(nn.Module):
         super().__init__()
         self.spec = spec
         self.context = context
-        self.fillers: dict[str, Any] = {}
+        self.declared: dict[str, Blob] = {}
         self._check_count("bottom", len(spec.bottoms), self.bottoms)
         self._check_count("top", len(spec.tops), self.tops)
         shapes = [tuple(s) for s in bottom_shapes]
@@ -92,8 +117,15 @@ class Layer(nn.Module):
         """Declare the next parameter blob; its storage comes later (from weights or the filler)."""
         if any(d <= 0 for d in shape):
             self.fail(f"parameter '{name}' would have shape {shape}")
-        self.register_parameter(name, nn.Parameter(torch.empty(shape, device="meta")))
-        self.fillers[name] = filler
+        self.declared[name] = Blob(shape, filler)
+        self.hold_blob(name, self.declared[name])
+
+    def hold_blob(self, name: str, blob: Blob) -> None:
+        """Make the parameter an attribute: here only what was declared, in a Net an nn.Parameter."""
+        setattr(self, name, blob)
+
+    def add_buffer(self, name: str, make: Callable[[], torch.Tensor]) -> None:
+        """A tensor that goes where the parameters go and is not saved; made only where the layer is to run."""
 
     @classmethod
     def variant(cls, spec: LayerSpec) -> type[Layer]:

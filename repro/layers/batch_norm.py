@@ -5,9 +5,8 @@ Source: `batch_norm_layer.cpp` of BVLC Caffe 1.0.
 
 from __future__ import annotations
 
-import torch
-
 from repro.layers.base import Layer, Shape
+from repro.layers.later import torch
 from repro.layers.registry import register
 
 
@@ -81,9 +80,9 @@ class BatchNorm(Layer):
         y = (x - mean) / deviation
         return (y.view(-1) if flat else y,)
 
-    @torch.no_grad()
     def _move(self, mean: torch.Tensor, variance: torch.Tensor, count: int) -> None:
-        unbiased = count / (count - 1) if count > 1 else 1.0
-        self.factor.mul_(self.fraction).add_(1)
-        self.mean.mul_(self.fraction).add_(mean.flatten())
-        self.variance.mul_(self.fraction).add_(variance.flatten(), alpha=unbiased)
+        with torch.no_grad():
+            unbiased = count / (count - 1) if count > 1 else 1.0
+            self.factor.mul_(self.fraction).add_(1)
+            self.mean.mul_(self.fraction).add_(mean.flatten())
+            self.variance.mul_(self.fraction).add_(variance.flatten(), alpha=unbiased)

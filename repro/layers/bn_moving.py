@@ -6,9 +6,8 @@ is the unbiased one; the CPU code, followed here, stores the biased one. Only tr
 
 from __future__ import annotations
 
-import torch
-
 from repro.layers.base import Layer, Shape, filler_of, need_4d, option
+from repro.layers.later import torch
 
 _OLDER_FIELDS = ("scale_filler", "shift_filler", "var_eps", "decay", "moving_average")
 
@@ -69,7 +68,7 @@ class MovingBN(Layer):
                 self._move(mean, variance)
         return ((x - mean) * (variance + self.eps).rsqrt() * self.slope + self.bias,)
 
-    @torch.no_grad()
     def _move(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
-        self.mean.mul_(self.keep).add_(mean, alpha=1 - self.keep)
-        self.variance.mul_(self.keep).add_(variance, alpha=1 - self.keep)
+        with torch.no_grad():
+            self.mean.mul_(self.keep).add_(mean, alpha=1 - self.keep)
+            self.variance.mul_(self.keep).add_(variance, alpha=1 - self.keep)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import torch
-
 from repro.layers.base import Layer, Shape, need_4d
+from repro.layers.later import torch
 from repro.layers.registry import register
 
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import torch
-import torch.nn.functional as F
-
 from repro.caffe import read_binaryproto
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape, axis_of
 from repro.layers.labels import class_labels, label_shape
+from repro.layers.later import F, torch
 from repro.layers.loss import loss_divisor, normalization_of
 from repro.layers.registry import register
 

@@ -5,15 +5,13 @@ Source: `im2col_layer.cpp`, `spp_layer.cpp` of BVLC Caffe 1.0.
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-
 from repro.errors import UnsupportedError
 from repro.layers.alignment import Affine, window_map
 from repro.layers.base import Layer, Shape, at_least, need_4d, pair
+from repro.layers.later import F, ops, torch
 from repro.layers.pool import average
 from repro.layers.registry import register
-from repro.ops import max_pool_switches, pool_output_size
+from repro.ops.sizes import pool_output_size
 
 
 @register("Im2col")
@@ -103,7 +101,7 @@ class SPP(Layer):
             (kh, ph), (kw, pw) = (self._windows(s, level) for s in x.shape[2:])
             kernel, pad = (kh, kw), (ph, pw)
             if self.method == "MAX":
-                y = max_pool_switches(x, kernel, kernel, pad)[0]
+                y = ops.max_pool_switches(x, kernel, kernel, pad)[0]
             else:
                 out = [pool_output_size(s, k, k, p) for s, k, p in zip(x.shape[2:], kernel, pad, strict=True)]
                 y = average(x, kernel, kernel, pad, (out[0], out[1]))

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import itertools
 
-import torch
-
-from repro import exact
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape
+from repro.layers.later import exact, torch
 from repro.layers.registry import register
 
 

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import torch
-import torch.nn.functional as F
-
-from repro import exact
 from repro.layers.alignment import Affine, window_map
 from repro.layers.base import Layer, Shape, at_least, spatial
+from repro.layers.later import F, exact, torch
 from repro.layers.registry import register
-
-_CONVOLUTIONS: dict[int, Callable[..., torch.Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-_DECONVOLUTIONS: dict[int, Callable[..., torch.Tensor]] = {
-    1: F.conv_transpose1d,
-    2: F.conv_transpose2d,
-    3: F.conv_transpose3d,
-}
 
 
 class _ConvolutionBase(Layer):
@@ -137,7 +127,7 @@ class Convolution(_ConvolutionBase):
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if self.exact:
             return exact.convolution(bottoms, self.weight, self.bias, self.window, self.group)
-        run = _CONVOLUTIONS[len(self.kernel)]
+        run = (F.conv1d, F.conv2d, F.conv3d)[len(self.kernel) - 1]
         return tuple(run(x, self.weight, self.bias, self.stride, self.pad, self.dilation, self.group) for x in bottoms)
 
 
@@ -174,7 +164,7 @@ class Deconvolution(_ConvolutionBase):
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if self.exact:
             return exact.deconvolution(bottoms, self.weight, self.bias, self.window, self.group)
-        run = _DECONVOLUTIONS[len(self.kernel)]
+        run = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[len(self.kernel) - 1]
         return tuple(
             run(x, self.weight, self.bias, self.stride, self.pad, 0, self.group, self.dilation) for x in bottoms
         )

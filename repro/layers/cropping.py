@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-import torch
-
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape, need_4d, option
+from repro.layers.later import torch
 from repro.layers.registry import register
 
 

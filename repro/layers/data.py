@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import torch
-
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape
 from repro.layers.fillers import fill
+from repro.layers.later import torch
 from repro.layers.registry import register
 
 
@@ -83,7 +82,7 @@ class DummyData(Layer):
         fillers = list(options.data_filler)
         self.data_fillers = self._per_top(fillers, "data_filler") if fillers else [None] * count
         # says where and in what type to fill
-        self.register_buffer("place", torch.empty(0), persistent=False)
+        self.add_buffer("place", lambda: torch.empty(0))
         self._constants: dict[tuple[int, torch.device, torch.dtype], torch.Tensor] = {}
 
     def _per_top(self, given: list[Any], what: str) -> list[Any]:

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import math
 
-import torch
-import torch.nn.functional as F
-
 from repro.layers.base import Layer, Shape, filler_of
+from repro.layers.later import F, torch
 from repro.layers.registry import register
 
 

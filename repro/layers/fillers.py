@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from repro.errors import NetError
+from repro.layers.later import torch
 
-_Fill = Callable[[torch.Tensor, Any, torch.Generator | None], None]
-
+if TYPE_CHECKING:
+    _Fill = Callable[[torch.Tensor, Any, torch.Generator | None], None]
 
 # dialects whose Caffe (early 2015 and before) gave every blob four axes; a matrix is (1, 1, outputs, inputs)
 LEGACY_BLOBS = frozenset(("deconvnet", "deeplab"))

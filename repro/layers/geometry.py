@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-import torch
-
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape, need_4d
+from repro.layers.later import torch
 from repro.layers.registry import register
 
 # forks of 2015 in which a Crop has no options

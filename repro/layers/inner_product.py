@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
-import torch.nn.functional as F
-
-from repro import exact
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape
+from repro.layers.later import F, exact, torch
 from repro.layers.registry import register
 
 

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-import torch
-import torch.nn.functional as F
-
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape, need_4d
+from repro.layers.later import F, torch
 from repro.layers.registry import register
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 
-import torch
-
 from repro.layers.base import Layer, Shape
+from repro.layers.later import torch
 
 
 def label_shape(layer: Layer, bottom_shapes: list[Shape], axis: int = 1) -> None:

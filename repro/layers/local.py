@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-import torch.nn.functional as F
-
 from repro.layers.alignment import Affine, window_map
 from repro.layers.base import Layer, Shape, filler_of, need_4d
+from repro.layers.later import F, torch
 from repro.layers.registry import register
 
 

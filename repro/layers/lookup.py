@@ -8,11 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
-import torch.nn.functional as F
-
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape, filler_of
+from repro.layers.later import F, torch
 from repro.layers.registry import register
 
 

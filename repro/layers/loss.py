@@ -8,19 +8,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
-import torch.nn.functional as F
-
-from repro import exact
 from repro.caffe import LayerSpec
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape, option
 from repro.layers.labels import class_labels, label_shape
+from repro.layers.later import F, exact, torch
 from repro.layers.registry import register
 from repro.layers.weighted_softmax_loss import WeightedSoftmaxLoss
 
 # the original takes log(max(p, FLT_MIN)): no position costs more than this
-LOG_FLT_MIN = math.log(torch.finfo(torch.float32).tiny)
+LOG_FLT_MIN = math.log(2.0**-126)
 
 
 def normalization_of(options: Any, default: str = "VALID") -> str:

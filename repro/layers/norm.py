@@ -5,14 +5,11 @@ Source: `bn_layer.cpp` of HyeonwooNoh/caffe and alexgkendall/caffe-segnet, `lrn_
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
-
-from repro import exact
 from repro.caffe import LayerSpec
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape, need_4d
 from repro.layers.bn_moving import MovingBN
+from repro.layers.later import F, exact, torch
 from repro.layers.registry import register
 
 _MOVING_FIELDS = ("slope_filler", "bias_filler", "momentum", "eps", "frozen", "var_eps", "decay", "moving_average")

@@ -5,9 +5,8 @@ Source: `mvn_layer.cpp` of BVLC Caffe 1.0, `normalize_layer.cpp` of weiliu89/caf
 
 from __future__ import annotations
 
-import torch
-
 from repro.layers.base import Layer, Shape, filler_of, need_4d
+from repro.layers.later import torch
 from repro.layers.registry import register
 
 

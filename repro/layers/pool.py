@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
-import torch.nn.functional as F
-
-from repro import exact
 from repro.errors import InputError, UnsupportedError
 from repro.layers.alignment import Affine, window_map
 from repro.layers.base import Layer, Shape, at_least, need_4d, pair
+from repro.layers.later import F, exact, ops, torch
 from repro.layers.registry import register
 from repro.layers.stochastic_pool import expected_pool, sampled_pool
-from repro.ops import max_pool_switches, pool_output_size, switches_to_mask
+from repro.ops.sizes import pool_output_size
 
 
 class Switches(NamedTuple):
@@ -30,7 +27,7 @@ class Switches(NamedTuple):
 
     def mask(self) -> torch.Tensor:
         """Caffe's mask: float32 plane index h*W+w, -1 for an empty window; exact below 2**24."""
-        return switches_to_mask(self.positions, self.input_size, self.kernel, self.stride, self.pad).float()
+        return ops.switches_to_mask(self.positions, self.input_size, self.kernel, self.stride, self.pad).float()
 
 
 @register("Pooling")
@@ -101,7 +98,7 @@ class Pooling(Layer):
             height, width = self.infer([tuple(x.shape)])[0][2:]
             pool = sampled_pool if self.training else expected_pool
             return (pool(x, kernel, self.stride, (height, width)),)
-        y, positions = max_pool_switches(x, kernel, self.stride, self.pad, self.round_mode)
+        y, positions = ops.max_pool_switches(x, kernel, self.stride, self.pad, self.round_mode)
         if len(self.spec.tops) == 1:
             return (y,)
         return y, Switches(positions, size, kernel, self.stride, self.pad)

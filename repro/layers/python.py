@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
 from repro.errors import NetError, UnsupportedError
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape
 from repro.layers.data import Source
+from repro.layers.later import torch
 from repro.layers.registry import register
 
 _CLASSES: dict[str, type] = {}
@@ -71,22 +71,6 @@ class PythonLayerBase:
     def reshape(self, bottom: list[PyBlob], top: list[PyBlob]) -> None: ...
     def forward(self, bottom: list[PyBlob], top: list[PyBlob]) -> None: ...
     def backward(self, top: list[PyBlob], propagate_down: list[bool], bottom: list[PyBlob]) -> None: ...
-
-
-class _Call(torch.autograd.Function):
-    """One pass through the user's class, and its own backward."""
-
-    @staticmethod
-    def forward(ctx: Any, layer: PythonLayer, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        tops = layer.call(bottoms)
-        ctx.layer, ctx.like = layer, bottoms
-        ctx.save_for_backward(*bottoms)
-        return tops
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        needed = list(ctx.needs_input_grad[1:])
-        return (None, *ctx.layer.call_backward(ctx.saved_tensors, gradients, needed))
 
 
 @register("Python")
@@ -178,7 +162,12 @@ class PythonLayer(Layer):
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if self.is_input:
             Source.forward(self, *bottoms)  # type: ignore[arg-type]
-        return _Call.apply(self, *bottoms) if bottoms else self.call(bottoms)
+        if not bottoms:
+            return self.call(bottoms)
+        # not at the top: defining it needs torch
+        from repro.layers.python_call import Call
+
+        return Call.apply(self, *bottoms)
 
 
 def _imported(layer: Layer, module: str, name: str) -> type:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import math
 
-import torch
-
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape, need_4d
+from repro.layers.later import torch
 from repro.layers.registry import register
 
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from repro.layers.base import Layer, Shape, axis_of, filler_of
+from repro.layers.later import torch
 from repro.layers.registry import register
 
 

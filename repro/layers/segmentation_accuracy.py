@@ -5,11 +5,10 @@ Source: `seg_accuracy_layer.cpp`, `confusion_matrix.cpp` of DeepLab's Caffe; `se
 
 from __future__ import annotations
 
-import torch
-
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape, need_4d, option
 from repro.layers.labels import class_labels, label_shape
+from repro.layers.later import torch
 from repro.layers.registry import register
 
 
@@ -38,8 +37,7 @@ class SegAccuracy(Layer):
             self.fail(f"output_label {self.reported} names a class outside 0 to {self.classes - 1}")
         if len(self.spec.tops) != 1 + len(self.reported):
             self.fail(f"has {len(self.spec.tops)} tops, needs {1 + len(self.reported)}: all, and one per output_label")
-        counts = torch.zeros(self.classes, self.classes, dtype=torch.int64)
-        self.register_buffer("matrix", counts, persistent=False)
+        self.add_buffer("matrix", lambda: torch.zeros(self.classes, self.classes, dtype=torch.int64))
 
     def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
         need_4d(self, bottom_shapes[0])

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 
-import torch
-import torch.nn.functional as F
-
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape
+from repro.layers.later import F, torch
 from repro.layers.loss import loss_divisor, normalization_of
 from repro.layers.registry import register
 

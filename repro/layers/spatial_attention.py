@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
 from repro.layers.base import Layer, Shape, need_4d, option
+from repro.layers.later import torch
 from repro.layers.registry import register
 
 

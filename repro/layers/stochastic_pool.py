@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
+from repro.layers.later import F, torch
 
 Pair = tuple[int, int]
 

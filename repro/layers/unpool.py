@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
-
 from repro.errors import InputError
 from repro.layers.alignment import Affine, window_map
 from repro.layers.base import Layer, Shape, at_least, need_4d, pair
+from repro.layers.later import ops, torch
 from repro.layers.pool import Switches
 from repro.layers.registry import register
-from repro.ops import avg_unpool, corner_unpool, max_unpool_switches, switches_to_mask, tile_unpool, unpool_mask
 
 
 @register("Unpooling")
@@ -54,11 +52,11 @@ class Unpooling(Layer):
         x = bottoms[0]
         try:
             if self.method == "AVE":
-                return (avg_unpool(x, self.output, self.kernel, self.stride),)
+                return (ops.avg_unpool(x, self.output, self.kernel, self.stride),)
             if self.method == "TILE":
-                return (tile_unpool(x, self.output, self.kernel, self.stride),)
+                return (ops.tile_unpool(x, self.output, self.kernel, self.stride),)
             if len(bottoms) == 1:
-                return (corner_unpool(x, self.output, self.kernel, self.stride),)
+                return (ops.corner_unpool(x, self.output, self.kernel, self.stride),)
             mask = bottoms[1]
             plane = mask.positions if isinstance(mask, Switches) else mask
             if plane.shape[2:] != x.shape[2:]:
@@ -66,11 +64,11 @@ class Unpooling(Layer):
                 whole = mask.mask() if isinstance(mask, Switches) else mask
                 mask = whole.flatten(2)[:, :, : x.shape[2] * x.shape[3]].reshape(x.shape)
             if not isinstance(mask, Switches):
-                return (unpool_mask(x, mask, self.output),)
+                return (ops.unpool_mask(x, mask, self.output),)
             if mask.input_size == self.output:
-                return (max_unpool_switches(x, mask.positions, self.output, mask.kernel, mask.stride, mask.pad),)
+                return (ops.max_unpool_switches(x, mask.positions, self.output, mask.kernel, mask.stride, mask.pad),)
             # another plane than the pool's: only the plane index says where to; integers, so no limit of 2**24
-            index = switches_to_mask(mask.positions, mask.input_size, mask.kernel, mask.stride, mask.pad)
-            return (unpool_mask(x, index, self.output),)
+            index = ops.switches_to_mask(mask.positions, mask.input_size, mask.kernel, mask.stride, mask.pad)
+            return (ops.unpool_mask(x, index, self.output),)
         except InputError as error:
             self.fail_input(str(error))

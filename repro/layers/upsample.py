@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from repro.errors import InputError
 from repro.layers.alignment import Affine, window_map
 from repro.layers.base import Layer, Shape, need_4d
+from repro.layers.later import ops, torch
 from repro.layers.pool import Switches
 from repro.layers.registry import register
-from repro.ops import max_unpool_switches, switches_to_mask, unpool_mask
 
 
 @register("Upsample")
@@ -62,11 +60,11 @@ class Upsample(Layer):
         output = self.infer([tuple(x.shape), tuple(x.shape)])[0][2:]
         try:
             if not isinstance(mask, Switches):
-                return (unpool_mask(x, mask, output),)
+                return (ops.unpool_mask(x, mask, output),)
             if mask.input_size == output:
-                return (max_unpool_switches(x, mask.positions, output, mask.kernel, mask.stride, mask.pad),)
+                return (ops.max_unpool_switches(x, mask.positions, output, mask.kernel, mask.stride, mask.pad),)
             # another plane than the pool's: only the plane index says where to
-            index = switches_to_mask(mask.positions, mask.input_size, mask.kernel, mask.stride, mask.pad)
-            return (unpool_mask(x, index, output),)
+            index = ops.switches_to_mask(mask.positions, mask.input_size, mask.kernel, mask.stride, mask.pad)
+            return (ops.unpool_mask(x, index, output),)
         except InputError as error:
             self.fail_input(str(error))

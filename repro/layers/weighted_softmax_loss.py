@@ -9,15 +9,13 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import torch
-import torch.nn.functional as F
-
 from repro.errors import DataError
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape, axis_of, option
 from repro.layers.labels import class_labels, label_shape
+from repro.layers.later import F, torch
 
-LOG_FLT_MIN = math.log(torch.finfo(torch.float32).tiny)
+LOG_FLT_MIN = math.log(2.0**-126)
 
 
 class WeightedSoftmaxLoss(Layer):
@@ -50,7 +48,7 @@ class WeightedSoftmaxLoss(Layer):
             if len(given) != classes:
                 self.fail(f"gives {len(given)} class weights for {classes} classes")
             del self.weights
-            self.register_buffer("weights", torch.tensor(given), persistent=False)
+            self.add_buffer("weights", lambda: torch.tensor(given))
 
     def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
         label_shape(self, bottom_shapes, self.axis)
