@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from repro.crf.inference import Inference, NormalizedKernel
+from repro.ops.crf import Inference, NormalizedKernel
 from repro.crf.inputs import read_image, read_unary
 from repro.crf.kernels import NORMALIZATIONS, Compat, Kernel
 from repro.errors import InputError
