@@ -23,6 +23,11 @@ STABLE_TORCH_LIBRARY(repro, m) {
   m.def(
       "lattice_filter(Tensor values, Tensor? scale_in, Tensor? scale_out, Tensor offsets, Tensor weights, "
       "Tensor row_start, Tensor row_point, Tensor row_weight, Tensor neighbours, bool transpose) -> Tensor");
+  m.def(
+      "lattice_weights_backward(Tensor grad, Tensor values, Tensor? scale_in, Tensor? scale_out, Tensor offsets, "
+      "Tensor weights, Tensor row_start, Tensor row_point, Tensor row_weight, Tensor neighbours, bool transpose) "
+      "-> Tensor");
+  m.def("lattice_features_backward(Tensor grad_weights, Tensor features) -> Tensor");
   m.def("meanfield_step(Tensor unary, Tensor[] messages, Tensor[] compatibilities, int labels) -> Tensor");
   m.def("libm_exp(Tensor x) -> Tensor");
   m.def("libm_log(Tensor x) -> Tensor");

@@ -9,8 +9,8 @@
 #include <optional>
 #include <tuple>
 
+#include "lattice/dimensions.h"
 #include "lattice/radix_sort.h"
-#include "lattice/simplex.h"
 #include "lattice/vertex_key.h"
 
 namespace repro::lattice {
@@ -218,28 +218,6 @@ class Builder {
   index_t images_, points_, ghosts_, total_, parts_;
 };
 
-template <typename T>
-Parts build_dimensions(const Tensor& features, bool reference_padding) {
-  switch (features.size(2)) {
-    case 1:
-      return Builder<T, 1>(features, reference_padding).run();
-    case 2:
-      return Builder<T, 2>(features, reference_padding).run();
-    case 3:
-      return Builder<T, 3>(features, reference_padding).run();
-    case 4:
-      return Builder<T, 4>(features, reference_padding).run();
-    case 5:
-      return Builder<T, 5>(features, reference_padding).run();
-    case 6:
-      return Builder<T, 6>(features, reference_padding).run();
-    case 7:
-      return Builder<T, 7>(features, reference_padding).run();
-    default:
-      return Builder<T, 8>(features, reference_padding).run();
-  }
-}
-
 Parts lattice_build_cpu(Tensor features, bool reference_padding) {
   check(features.dim() == 3, "lattice_build: features must be images×points×dimensions, got ", shape_text(features));
   const index_t images = features.size(0), points = features.size(1), dimensions = features.size(2);
@@ -250,9 +228,8 @@ Parts lattice_build_cpu(Tensor features, bool reference_padding) {
   check((images * (points + 1)) * (dimensions + 1) < std::numeric_limits<int32_t>::max(),
         "lattice_build: ", images * points, " points of ", dimensions, " dimensions pass 2^31 vertex entries");
   features = torch::stable::contiguous(features);
-  if (features.scalar_type() == ScalarType::Float) return build_dimensions<float>(features, reference_padding);
-  check(features.scalar_type() == ScalarType::Double, "lattice_build: features must be float32 or float64");
-  return build_dimensions<double>(features, reference_padding);
+  return with_dimensions(features, "lattice_build",
+                         [&]<typename T, int D>() { return Builder<T, D>(features, reference_padding).run(); });
 }
 
 }  // namespace

@@ -18,6 +18,12 @@ namespace repro::lattice {
 
 constexpr int kAhead = 6;
 
+// What a slice multiplies by in d dimensions: a blur of all ones over a full lattice then returns ones.
+template <typename T>
+T blur_gain(int dimensions) {
+  return static_cast<T>(1.0 / (1.0 + 1.0 / static_cast<double>(int64_t{1} << dimensions)));
+}
+
 // Points sum into a vertex in double: the sum of a few thousand products of two floats is then exact to far below a
 // float's last bit, so the float result does not depend on the order of the points.
 template <typename T, int W>
@@ -38,10 +44,9 @@ struct Splat {
       REPRO_PREFETCH(values + ahead * stride);
       REPRO_PREFETCH(values + ahead * stride + W / 2);
       const index_t point = row_point[e];
-      const double weight = row_weight[e];
-      const T factor = scale ? scale[point] : T(1);
+      const double weight = scale ? row_weight[e] * scale[point] : row_weight[e];
       const T* value = values + point * stride;
-      for (int c = 0; c < W; ++c) sum[c] += weight * static_cast<double>(factor * value[c]);
+      for (int c = 0; c < W; ++c) sum[c] += weight * static_cast<double>(value[c]);
     }
     T* row = lattice + (vertex + 1) * W;
     for (int c = 0; c < W; ++c) row[c] = static_cast<T>(sum[c]);
@@ -69,24 +74,24 @@ struct Slice {
   const int32_t* offsets;  // points × remainders
   const T* weights;
   int remainders;
-  T alpha;         // 1 / (1 + 2^-d), so that a blur of all ones over a full lattice returns ones
+  T alpha;         // blur_gain
   const T* scale;  // per point, or null
   T* out;          // points × stride
   index_t stride;
   index_t last;  // point
 
   REPRO_HD void operator()(index_t point) const {
+    const T factor = scale ? alpha * scale[point] : alpha;
     T sum[W] = {};
     for (int r = 0; r < remainders; ++r) {
       const index_t ahead = min_of(point + 2, last) * remainders + r;
       REPRO_PREFETCH(lattice + (static_cast<index_t>(offsets[ahead]) + 1) * W);
-      const T weight = weights[point * remainders + r] * alpha;
+      const T weight = weights[point * remainders + r] * factor;
       const T* row = lattice + (static_cast<index_t>(offsets[point * remainders + r]) + 1) * W;
       for (int c = 0; c < W; ++c) sum[c] += weight * row[c];
     }
-    const T factor = scale ? scale[point] : T(1);
     T* value = out + point * stride;
-    for (int c = 0; c < W; ++c) value[c] = sum[c] * factor;
+    for (int c = 0; c < W; ++c) value[c] = sum[c];
   }
 };
 

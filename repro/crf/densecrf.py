@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from repro.ops.crf import Inference, NormalizedKernel
 from repro.crf.inputs import read_image, read_unary
 from repro.crf.kernels import NORMALIZATIONS, Compat, Kernel
 from repro.errors import InputError
+from repro.ops.crf import Inference, NormalizedKernel
 from repro.ops.meanfield import MAX_KERNELS
 
 
@@ -41,8 +41,10 @@ class DenseCRF(nn.Module):
     """Fully connected CRF with Gaussian pairwise kernels, solved by mean field.
 
     kernels: Gaussian, Bilateral and FeatureKernel (repro.crf), at most 8; normalization: "symmetric", "none", "before"
-    or "after", for kernels that name none of their own; iterations: the number of updates, >= 0. `learn=True` makes the
-    compatibilities trainable; they are parameters either way, in the order of the kernels.
+    or "after", for kernels that name none of their own; iterations: the number of updates, >= 0; relaxation in (0, 1]:
+    the share of Q an update replaces, 1 for the plain update. `learn=True` makes the compatibilities and the feature
+    transforms of "diag" and "full" kernels trainable; they are parameters either way, in the order of the kernels.
+    `channels`: the image's, where a transform of a Bilateral needs to know and srgb does not tell (3 by default).
 
     Source: Krähenbühl and Koltun 2011; numerics and defaults as in their code, as shipped in pydensecrf.
     """
@@ -53,7 +55,9 @@ class DenseCRF(nn.Module):
         normalization: str = "symmetric",
         iterations: int = 10,
         *,
+        relaxation: float = 1.0,
         learn: bool = False,
+        channels: int | None = None,
     ) -> None:
         super().__init__()
         if normalization not in NORMALIZATIONS:
@@ -64,50 +68,74 @@ class DenseCRF(nn.Module):
             raise InputError(f"{len(self.kernels)} kernels; at most {MAX_KERNELS} are supported")
         self.normalization = normalization
         self.iterations = iterations
+        self.relaxation = _read_relaxation(relaxation)
         self.compatibilities = nn.ParameterList(
             nn.Parameter(_read_compat(kernel.compat), requires_grad=learn) for kernel in self.kernels
+        )
+        self.transforms = nn.ParameterDict(
+            {
+                str(index): nn.Parameter(_identity(kernel, channels), requires_grad=learn)
+                for index, kernel in enumerate(self.kernels)
+                if kernel.form != "const"
+            }
         )
 
     def extra_repr(self) -> str:
         """The settings, for print(crf)."""
-        return f"normalization={self.normalization!r}, iterations={self.iterations}, kernels={list(self.kernels)}"
+        return f"normalization={self.normalization!r}, iterations={self.iterations}, relaxation={self.relaxation}, " + (
+            f"kernels={list(self.kernels)}"
+        )
 
     def forward(
-        self, unary: Tensor | np.ndarray, image: Tensor | np.ndarray | None = None, *, layout: str = "auto"
+        self,
+        unary: Tensor | np.ndarray | None = None,
+        image: Tensor | np.ndarray | None = None,
+        *,
+        probs: Tensor | np.ndarray | None = None,
+        layout: str = "auto",
     ) -> Tensor:
         """Label probabilities Q after all iterations, shaped as the unary: C×H×W or B×C×H×W.
 
         unary: energies (-log p), float32 or float64, C×H×W or B×C×H×W; +inf forbids a label, every pixel keeping one.
+        probs, in the unary's place: probabilities, from which the unary is -log; a 0 forbids.
         image: H×W×K or K×H×W, with or without the batch, values as they stand (uint8 0..255); needed by Bilateral only.
         layout: "hwc" or "chw", where the shape leaves it open. The batch's images do not influence each other.
-        Gradients flow to the unary and the compatibilities. InputError for everything that has no finite answer.
+        Gradients flow to the unary, an image of floats, the compatibilities, the feature transforms and the points of a
+        FeatureKernel. InputError for everything that has no finite answer.
         """
-        planes, single = read_unary(unary)
+        planes, single = read_unary(unary, probs)
         images = self._images(planes, image, layout)
         done = []
         # One image after the other: its lattice and rows fit the cache better, and memory does not grow with the batch.
         for index in range(len(planes)):
             inference = self._prepare(planes, images, index)
-            q = inference.start()
-            for _ in range(self.iterations):
-                q = inference.step(q)
-            done.append(inference.planes(q))
+            done.append(inference.planes(inference.run(self.iterations)))
         return done[0] if single else torch.stack(done)
 
     def map(
-        self, unary: Tensor | np.ndarray, image: Tensor | np.ndarray | None = None, *, layout: str = "auto"
+        self,
+        unary: Tensor | np.ndarray | None = None,
+        image: Tensor | np.ndarray | None = None,
+        *,
+        probs: Tensor | np.ndarray | None = None,
+        layout: str = "auto",
     ) -> Tensor:
         """The most probable labels: H×W or B×H×W, uint8 (int64 above 256 labels); the smallest index wins a tie."""
         with torch.no_grad():
-            q = self(unary, image, layout=layout)
+            q = self(unary, image, probs=probs, layout=layout)
         labels = q.argmax(dim=-3)
         return labels.to(torch.uint8) if q.shape[-3] <= 256 else labels
 
     def steps(
-        self, unary: Tensor | np.ndarray, image: Tensor | np.ndarray | None = None, *, layout: str = "auto"
+        self,
+        unary: Tensor | np.ndarray | None = None,
+        image: Tensor | np.ndarray | None = None,
+        *,
+        probs: Tensor | np.ndarray | None = None,
+        layout: str = "auto",
     ) -> Iterator[MeanFieldStep]:
         """Yield the state before the first update and after each: `iterations` + 1 MeanFieldSteps. As forward else."""
-        planes, single = read_unary(unary)
+        planes, single = read_unary(unary, probs)
         images = self._images(planes, image, layout)
         inferences = tuple(self._prepare(planes, images, index) for index in range(len(planes)))
         rows = tuple(inference.start() for inference in inferences)
@@ -129,12 +157,34 @@ class DenseCRF(nn.Module):
         height, width = unary.shape[1:]
         image = None if images is None else images[index]
         applied, compatibilities = [], []
-        for kernel, compat in zip(self.kernels, self.compatibilities, strict=True):
-            features = kernel.features(image, index, height, width)
+        for number, (kernel, compat) in enumerate(zip(self.kernels, self.compatibilities, strict=True)):
+            features = self._transformed(number, kernel.features(image, index, height, width))
             applied.append(NormalizedKernel.build(features, kernel.normalization or self.normalization, unary.dtype))
             c = compat.to(unary.dtype)
             compatibilities.append((c + c.T) / 2 if c.dim() == 2 else c)
-        return Inference(unary, applied, compatibilities)
+        return Inference(unary, applied, compatibilities, self.relaxation)
+
+    def _transformed(self, number: int, features: Tensor) -> Tensor:
+        if str(number) not in self.transforms:
+            return features
+        transform = self.transforms[str(number)].to(features.dtype)
+        if features.shape[1] != transform.shape[0]:
+            name = type(self.kernels[number]).__name__
+            raise InputError(
+                f"{name} has {features.shape[1]} features and a transform for {transform.shape[0]}; say channels="
+            )
+        return features * transform if transform.dim() == 1 else features @ transform.T
+
+
+def _identity(kernel: Kernel, channels: int | None) -> Tensor:
+    size = kernel.dimensions(channels)
+    return torch.ones(size) if kernel.form == "diag" else torch.eye(size)
+
+
+def _read_relaxation(relaxation: float) -> float:
+    if isinstance(relaxation, bool) or not isinstance(relaxation, (int, float)) or not 0 < relaxation <= 1:
+        raise InputError(f"relaxation {relaxation!r}: expected a share above 0 and at most 1")
+    return float(relaxation)
 
 
 def _check_iterations(iterations: int) -> None:

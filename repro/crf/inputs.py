@@ -6,16 +6,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repro.crf.unary import unary_from_probabilities
 from repro.errors import DeviceError, InputError
 
 LAYOUTS = ("auto", "hwc", "chw")
 
 
-def read_unary(unary: Tensor | np.ndarray) -> tuple[Tensor, bool]:
-    """Unary C×H×W or B×C×H×W, float32 or float64 -> (B×C×H×W tensor, whether it came without a batch).
+def read_unary(unary: Tensor | np.ndarray | None, probs: Tensor | np.ndarray | None = None) -> tuple[Tensor, bool]:
+    """Unary, or probabilities in its place, C×H×W or B×C×H×W -> (unary B×C×H×W, whether it came without a batch).
 
-    +inf forbids a label; every pixel must keep one. InputError for NaN, -inf, other shapes or dtypes, nothing at all.
+    float32 or float64. +inf forbids a label; every pixel must keep one. InputError for NaN, -inf, other shapes or
+    dtypes, nothing at all, and for both or neither.
     """
+    if (unary is None) == (probs is None):
+        raise InputError(f"expected a unary or probs, got {'neither' if unary is None else 'both'}")
+    if probs is not None:
+        unary = unary_from_probabilities(_tensor("probs", probs))
+    assert unary is not None
     tensor = _tensor("unary", unary)
     if tensor.dtype not in (torch.float32, torch.float64):
         raise InputError(f"unary: expected float32 or float64, got {tensor.dtype}")

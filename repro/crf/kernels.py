@@ -3,6 +3,8 @@
 A kernel is exp(-|f_i - f_j|^2 / 2) over features in units of their standard deviations. `compat` is the label
 compatibility: a number w (Potts: agreeing neighbours gain w), one number per label, or a labels×labels matrix; vectors
 and matrices are used as energies as they stand (so Potts w equals -w·I), matrices are symmetrised.
+`form` names the learnable feature transform, as in their code: "const" none, "diag" one factor per feature (ones to
+begin with), "full" a d×d matrix (the identity); it does not change inference before training.
 Features of pixels are float32 whatever the unary's dtype: which lattice vertices exist then agrees with the reference.
 Source: Krähenbühl and Koltun 2011, section 3; feature order as in the 2-D methods of densecrf.cpp.
 """
@@ -22,6 +24,7 @@ from repro.errors import InputError
 
 Compat: TypeAlias = float | Sequence[float] | np.ndarray | Tensor
 NORMALIZATIONS = ("symmetric", "none", "before", "after")
+FORMS = ("const", "diag", "full")
 
 
 class Kernel(Protocol):
@@ -35,6 +38,13 @@ class Kernel(Protocol):
     def normalization(self) -> str | None:
         """One of NORMALIZATIONS, or None for the model's."""
 
+    @property
+    def form(self) -> str:
+        """One of FORMS."""
+
+    def dimensions(self, channels: int | None) -> int:
+        """The number of features, for images of `channels` channels (None: not known)."""
+
     def features(self, image: Tensor | None, index: int, height: int, width: int) -> Tensor:
         """N×d features of image `index` of the batch, N = height·width in row-major order; `image` is H×W×channels."""
 
@@ -46,10 +56,15 @@ class Gaussian:
     sxy: float | Sequence[float]
     compat: Compat
     normalization: str | None = None
+    form: str = "const"
 
     def __post_init__(self) -> None:
         _deviations("Gaussian sxy", self.sxy, 2)
-        _check_normalization(self.normalization)
+        _check_names(self.normalization, self.form)
+
+    def dimensions(self, channels: int | None) -> int:
+        """Two."""
+        return 2
 
     def features(self, image: Tensor | None, index: int, height: int, width: int) -> Tensor:
         """N×2 features; the image is not looked at."""
@@ -68,14 +83,21 @@ class Bilateral:
     srgb: float | Sequence[float]
     compat: Compat
     normalization: str | None = None
+    form: str = "const"
 
     def __post_init__(self) -> None:
         _deviations("Bilateral sxy", self.sxy, 2)
         _deviations("Bilateral srgb", self.srgb, None)
-        _check_normalization(self.normalization)
+        _check_names(self.normalization, self.form)
+
+    def dimensions(self, channels: int | None) -> int:
+        """Two and the image's channels; 3 where srgb does not tell and `channels` is None."""
+        if channels is None:
+            channels = 3 if isinstance(self.srgb, (int, float, np.number)) else len(self.srgb)
+        return 2 + channels
 
     def features(self, image: Tensor | None, index: int, height: int, width: int) -> Tensor:
-        """N×(2 + channels) features."""
+        """N×(2 + channels) features; gradients flow into an image of floats."""
         if image is None:
             raise InputError("a Bilateral kernel compares colours, but no image was given")
         channels = image.shape[-1]
@@ -88,19 +110,24 @@ class Bilateral:
 class FeatureKernel:
     """Compares any features: N×d (the same for every image) or B×N×d, N = H·W in row-major order, 1 <= d <= 8.
 
-    float32 or float64 (the lattice is built in that dtype), already divided by their standard deviations. A volume is a
-    unary with its voxels in H·W.
+    float32 or float64 (the lattice is built in that dtype), already divided by their standard deviations. Gradients
+    flow into them. A volume is a unary with its voxels in H·W.
     """
 
     points: Tensor
     compat: Compat
     normalization: str | None = None
+    form: str = "const"
 
     def __post_init__(self) -> None:
         if not isinstance(self.points, Tensor) or self.points.dim() not in (2, 3):
             shape = tuple(self.points.shape) if isinstance(self.points, Tensor) else type(self.points).__name__
             raise InputError(f"FeatureKernel: expected a tensor N×d or B×N×d, got {shape}")
-        _check_normalization(self.normalization)
+        _check_names(self.normalization, self.form)
+
+    def dimensions(self, channels: int | None) -> int:
+        """d."""
+        return int(self.points.shape[-1])
 
     def features(self, image: Tensor | None, index: int, height: int, width: int) -> Tensor:
         """The features of image `index`; the image itself is not looked at."""
@@ -137,6 +164,8 @@ def _deviations(name: str, value: float | Sequence[float], count: int | None) ->
     return numbers
 
 
-def _check_normalization(name: str | None) -> None:
-    if name is not None and name not in NORMALIZATIONS:
-        raise InputError(f"normalization {name!r}: expected one of {', '.join(NORMALIZATIONS)}")
+def _check_names(normalization: str | None, form: str) -> None:
+    if normalization is not None and normalization not in NORMALIZATIONS:
+        raise InputError(f"normalization {normalization!r}: expected one of {', '.join(NORMALIZATIONS)}")
+    if form not in FORMS:
+        raise InputError(f"form {form!r}: expected one of {', '.join(FORMS)}")

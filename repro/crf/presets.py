@@ -24,10 +24,11 @@ def pydensecrf_readme() -> DenseCRF:
 def deeplab_v1() -> DenseCRF:
     """DeepLab v1 as released with the vgg128_noup model: bilateral weight 5, position 50, colour 10; 10 iterations.
 
-    The smoothness kernel is fixed at std 3 and weight 3 in the paper's search (Chen et al. 2015, section 4). The
-    normalisation is the CRF library's default; the paper names none.
+    The smoothness kernel is fixed at std 3 and weight 3 in the paper's search (Chen et al. 2015, section 4). The paper
+    names no normalisation; its repository calls the 2011 library (TheLegendAli/DeepLab-Context,
+    densecrf/refine_pascal/dense_inference.cpp), whose default is "after" (see krahenbuhl_2011).
     """
-    return DenseCRF((Gaussian(3, 3), Bilateral(50, 10, 5)), normalization="symmetric", iterations=10)
+    return DenseCRF((Gaussian(3, 3), Bilateral(50, 10, 5)), normalization="after", iterations=10)
 
 
 def deeplab_v2_resnet() -> DenseCRF:
@@ -36,3 +37,23 @@ def deeplab_v2_resnet() -> DenseCRF:
     Smoothness std 1, weight 3; bilateral std 67 in position and 3 in colour, weight 4; symmetric, 10 iterations.
     """
     return DenseCRF((Gaussian(1, 3), Bilateral(67, 3, 4)), normalization="symmetric", iterations=10)
+
+
+def krahenbuhl_2011() -> DenseCRF:
+    """The example of the authors' 2011 release: (3, 3), (60, 20, 10), 10 iterations.
+
+    examples/dense_inference.cpp of the densecrf code for Krähenbühl and Koltun 2011. That release divides a kernel's
+    output by its response to ones (PottsPotential, per_pixel_normalization, densecrf.cpp), here "after"; "symmetric"
+    became the default in the later library.
+    """
+    return DenseCRF((Gaussian(3, 3), Bilateral(60, 20, 10)), normalization="after", iterations=10)
+
+
+def crfasrnn() -> DenseCRF:
+    """What the CRF-RNN demo starts from (torrvision/crfasrnn 2156669, README): (3, 3), (160, 3, 5), 10 iterations.
+
+    theta_gamma 3 and spatial_filter_weight 3, theta_alpha 160, theta_beta 3 and bilateral_filter_weight 5,
+    compatibility POTTS. The layer divides a filter's output by its response to ones (meanfield_iteration.cpp). The
+    released model's own weights and compatibilities are trained and come with its caffemodel.
+    """
+    return DenseCRF((Gaussian(3, 3), Bilateral(160, 3, 5)), normalization="after", iterations=10)

@@ -45,9 +45,19 @@ class NormalizedKernel:
 class Inference:
     """The mean field of one image. Probabilities and energies are N×C rows, C the labels padded to a multiple of 8."""
 
-    def __init__(self, unary: Tensor, kernels: Sequence[NormalizedKernel], compatibilities: Sequence[Tensor]) -> None:
-        """unary labels×H×W; a compatibility is a scalar, one number per label or a symmetric labels×labels matrix."""
+    def __init__(
+        self,
+        unary: Tensor,
+        kernels: Sequence[NormalizedKernel],
+        compatibilities: Sequence[Tensor],
+        relaxation: float = 1.0,
+    ) -> None:
+        """unary labels×H×W; a compatibility is a scalar, one number per label or a symmetric labels×labels matrix.
+
+        An update replaces the share `relaxation` of Q, 0 < relaxation <= 1.
+        """
         self.labels, self.height, self.width = unary.shape
+        self.relaxation = relaxation
         self.kernels = tuple(kernels)
         self._padding = -self.labels % LANES
         self.unary = self.rows(unary)
@@ -71,7 +81,15 @@ class Inference:
     def step(self, q: Tensor) -> Tensor:
         """One update of all pixels at once: every kernel reads the old Q."""
         messages = [kernel.apply(q) for kernel in self.kernels]
-        return meanfield_step(self.unary, messages, self.compatibilities, self.labels)
+        new = meanfield_step(self.unary, messages, self.compatibilities, self.labels)
+        return new if self.relaxation == 1 else (1 - self.relaxation) * q + self.relaxation * new
+
+    def run(self, iterations: int) -> Tensor:
+        """Q after so many updates."""
+        q = self.start()
+        for _ in range(iterations):
+            q = self.step(q)
+        return q
 
     def kl(self, q: Tensor) -> Tensor:
         """sum of Q log Q + Q U + Q (C K Q), summed in float64: the divergence up to log Z, its pairwise part doubled.

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from repro.errors import DeviceError, InputError
+from repro.errors import DeviceError, InputError, UnsupportedError
 from repro.ops import _library  # noqa: F401  (opening it registers the ops)
 
 MAX_DIMENSIONS = 8
@@ -43,7 +43,8 @@ class PermutohedralLattice:
     features: N×d or B×N×d (each image its own lattice), float32 or float64, 1 <= d <= 8, in units of the Gaussian's
     standard deviation. `reference_padding` (on by default) adds, where N is not a multiple of four, the vertices around
     the origin: the reference embeds points four at a time and fills up with points at the origin, whose vertices pass
-    values on though they hold none. Features are constants here: no gradient flows into them.
+    values on though they hold none. Gradients flow into the features through the barycentric weights; they are exact
+    inside a simplex and jump where a point passes into the next one.
     Raises InputError for another shape or dtype, no points, NaN or infinity, and features too far from the origin
     (about 10^6 standard deviations in float32); DeviceError off the CPU.
     """
@@ -61,7 +62,7 @@ class PermutohedralLattice:
             raise InputError(f"features: {features.shape[-1]} dimensions; at most {MAX_DIMENSIONS} are supported")
         _require_cpu("features", features)
         self._shape = tuple(features.shape)
-        images = features.detach().reshape(-1, *features.shape[-2:])
+        images = features.reshape(-1, *features.shape[-2:])
         try:
             self.arrays = LatticeArrays(*torch.ops.repro.lattice_build(images, reference_padding))
         except RuntimeError as error:
@@ -112,7 +113,8 @@ class PermutohedralLattice:
 
         `transpose` blurs the axes in reverse order, which is the exact adjoint; the filter is not its own.
         scale_in, scale_out: one factor per point, N or B×N, applied before and after (normalisation).
-        Differentiable in the values and in both scales. Raises InputError for another shape or dtype.
+        Differentiable in the values, in both scales and, once, in the features.
+        Raises InputError for another shape or dtype.
         """
         lead = self._shape[:-1]
         if not isinstance(values, Tensor) or values.dim() != len(lead) + 1 or tuple(values.shape[:-1]) != lead:
@@ -163,20 +165,43 @@ def _(values: Tensor, *rest: Any) -> Tensor:
     return values.new_empty(values.shape)
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+@torch.library.register_fake("repro::lattice_weights_backward")
+def _(grad: Tensor, values: Tensor, scale_in: Tensor | None, scale_out: Tensor | None, *lattice: Any) -> Tensor:
+    return values.new_empty(lattice[0].shape)
+
+
+@torch.library.register_fake("repro::lattice_features_backward")
+def _(grad_weights: Tensor, features: Tensor) -> Tensor:
+    return features.new_empty(features.shape)
+
+
+def _setup_build(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.save_for_backward(inputs[0])
+
+
+def _build_backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, None]:
+    # A filter reports everything through the weights by point; the same weights by vertex are a copy of them.
+    (features,) = ctx.saved_tensors
+    grad_weights = grads[1]
+    if grad_weights is None:
+        return None, None
+    return torch.ops.repro.lattice_features_backward(grad_weights.contiguous(), features), None
+
+
+def _setup_filter(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     values, scale_in, scale_out, *lattice, transpose = inputs
-    scales_learn = any(s is not None and s.requires_grad for s in (scale_in, scale_out))
-    ctx.save_for_backward(values if scales_learn else None, scale_in, scale_out, *lattice)
+    keep = any(t is not None and t.requires_grad for t in (scale_in, scale_out, lattice[1]))
+    ctx.save_for_backward(values if keep else None, scale_in, scale_out, *lattice)
     ctx.transpose = transpose
 
 
-def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+def _filter_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     values, scale_in, scale_out, *lattice = ctx.saved_tensors
-    grad_values = grad_in = grad_out = None
+    grad_values = grad_in = grad_out = grad_weights = None
     if ctx.needs_input_grad[0] or ctx.needs_input_grad[1]:
         # The adjoint: the scales change places and the blur runs backwards. The last scale is applied here, because
         # the gradient of scale_in needs the sum before it.
-        bare = torch.ops.repro.lattice_filter(grad.contiguous(), scale_out, None, *lattice, not ctx.transpose)
+        bare = torch.ops.repro.lattice_filter(grad, scale_out, None, *lattice, not ctx.transpose)
         if ctx.needs_input_grad[1]:
             grad_in = (bare * values).sum(dim=1)
         if ctx.needs_input_grad[0]:
@@ -184,7 +209,24 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     if ctx.needs_input_grad[2]:
         unscaled = torch.ops.repro.lattice_filter(values, scale_in, None, *lattice, ctx.transpose)
         grad_out = (grad * unscaled).sum(dim=1)
-    return grad_values, grad_in, grad_out, *([None] * 7)
+    if ctx.needs_input_grad[4]:
+        grad_weights = torch.ops.repro.lattice_weights_backward(
+            grad, values, scale_in, scale_out, *lattice, ctx.transpose
+        )
+    return grad_values, grad_in, grad_out, None, grad_weights, *([None] * 5)
 
 
-torch.library.register_autograd("repro::lattice_filter", _backward, setup_context=_setup_context)
+def _refuse_twice(name: str) -> None:
+    def backward(ctx: Any, grad: Tensor) -> None:
+        raise UnsupportedError(
+            f"{name}: a lattice is differentiated in its features once; second derivatives through them do not exist "
+            "here, so detach the features or the gradient"
+        )
+
+    torch.library.register_autograd(f"repro::{name}", backward)
+
+
+torch.library.register_autograd("repro::lattice_build", _build_backward, setup_context=_setup_build)
+torch.library.register_autograd("repro::lattice_filter", _filter_backward, setup_context=_setup_filter)
+_refuse_twice("lattice_weights_backward")
+_refuse_twice("lattice_features_backward")

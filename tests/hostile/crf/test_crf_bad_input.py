@@ -146,6 +146,16 @@ def test_compatibility_for_other_labels_and_other_arguments() -> None:
         DenseCRF((), normalization="sym")
     with pytest.raises(InputError, match="normalization 'sym'"):
         Gaussian(3, 3, normalization="sym")
+    for relaxation in (0, -0.5, 1.5, NAN, True, "1"):
+        with pytest.raises(InputError, match="relaxation"):
+            DenseCRF((), relaxation=relaxation)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="form 'diagonal'"):
+        Gaussian(3, 3, form="diagonal")
+    with pytest.raises(InputError, match="say channels="):
+        DenseCRF((Bilateral(80, 13, 10, form="diag"),), channels=1)(UNARY, IMAGE)
+    for both in ({}, {"unary": UNARY, "probs": UNARY}):
+        with pytest.raises(InputError, match="a unary or probs"):
+            crf()(image=IMAGE, **both)
     for iterations in (-1, 1.5, True):
         with pytest.raises(InputError, match="iterations"):
             DenseCRF((), iterations=iterations)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from repro.errors import UnsupportedError
 from repro.ops.lattice import PermutohedralLattice
 from repro.ops.reference_lattice import ReferenceLattice
 
@@ -113,6 +114,32 @@ def test_gradients_of_values_and_scales_once_and_twice() -> None:
         assert torch.autograd.gradgradcheck(filtered, (values, scale_in, scale_out))
 
 
+@pytest.mark.parametrize("d", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize("transpose", [False, True])
+def test_gradients_of_the_features(d: int, transpose: bool) -> None:
+    features, values = points(12, d, spread=1.0, seed=10).requires_grad_(), points(12, 11, seed=11).requires_grad_()
+    scale_in, scale_out = (points(12, 1, seed=s)[:, 0].requires_grad_() for s in (12, 13))
+
+    def filtered(f: torch.Tensor, v: torch.Tensor, i: torch.Tensor, o: torch.Tensor) -> torch.Tensor:
+        return PermutohedralLattice(f).filter(v, transpose, scale_in=i, scale_out=o)
+
+    assert torch.autograd.gradcheck(filtered, (features, values, scale_in, scale_out), eps=1e-7, atol=1e-5)
+
+
+def test_gradients_of_a_batchs_features_and_no_second_ones() -> None:
+    features, values = points(36, 3).reshape(3, 12, 3).requires_grad_(), points(36, 2, seed=1).reshape(3, 12, 2)
+    (whole,) = torch.autograd.grad(PermutohedralLattice(features).filter(values).square().sum(), features)
+    for index in range(3):
+        one = features.detach()[index].requires_grad_()
+        PermutohedralLattice(one).filter(values[index]).square().sum().backward()
+        assert torch.equal(one.grad, whole[index])
+    (grad,) = torch.autograd.grad(
+        PermutohedralLattice(features).filter(values).square().sum(), features, create_graph=True
+    )
+    with pytest.raises(UnsupportedError, match="differentiated in its features once"):
+        grad.sum().backward()
+
+
 def test_opcheck() -> None:
     lattice = PermutohedralLattice(points(9, 2))
     scale = points(9, 1)[:, 0]
@@ -120,6 +147,10 @@ def test_opcheck() -> None:
     for scales in ((None, None), (scale, scale)):
         arguments = (values, *scales, *lattice.arrays.tensors(), False)
         torch.library.opcheck(torch.ops.repro.lattice_filter.default, arguments)
+        torch.library.opcheck(
+            torch.ops.repro.lattice_weights_backward.default, (values.detach(), values.detach(), *arguments[1:])
+        )
+    torch.library.opcheck(torch.ops.repro.lattice_features_backward.default, (points(9, 3), points(9, 2)[None]))
     torch.library.opcheck(
         torch.ops.repro.lattice_build.default,
         (points(9, 2)[None], True),

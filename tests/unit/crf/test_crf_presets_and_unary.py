@@ -13,8 +13,10 @@ from repro.crf import Bilateral, DenseCRF, Gaussian, presets, unary_from_labels,
     [
         (presets.deconvnet_release, (3, 3), (20, 3, 5), "none", 10),
         (presets.pydensecrf_readme, (3, 3), (80, 13, 10), "symmetric", 5),
-        (presets.deeplab_v1, (3, 3), (50, 10, 5), "symmetric", 10),
+        (presets.deeplab_v1, (3, 3), (50, 10, 5), "after", 10),
         (presets.deeplab_v2_resnet, (1, 3), (67, 3, 4), "symmetric", 10),
+        (presets.krahenbuhl_2011, (3, 3), (60, 20, 10), "after", 10),
+        (presets.crfasrnn, (3, 3), (160, 3, 5), "after", 10),
     ],
 )
 def test_presets(preset, gaussian, bilateral, normalization: str, iterations: int) -> None:
@@ -66,3 +68,38 @@ def test_map_picks_the_first_of_equals_and_steps_end_where_forward_does() -> Non
     kl = torch.stack([s.kl() for s in states])
     assert kl.shape == (4, 2)
     assert torch.isfinite(kl).all()
+
+
+def test_a_step_may_replace_a_share_of_q() -> None:
+    unary = torch.randn(4, 6, 5)
+    once = DenseCRF((Gaussian(3, 3),), iterations=1)
+    q0, q1 = (state.q for state in once.steps(unary))
+    damped = DenseCRF((Gaussian(3, 3),), iterations=1, relaxation=0.25)(unary)
+    torch.testing.assert_close(damped, 0.75 * q0 + 0.25 * q1)
+    slow = DenseCRF((Gaussian(3, 3),), iterations=60, relaxation=0.3)(unary)
+    torch.testing.assert_close(slow, DenseCRF((Gaussian(3, 3),), iterations=60)(unary), rtol=1e-3, atol=1e-3)
+
+
+def test_probabilities_in_the_unarys_place() -> None:
+    probs = torch.softmax(torch.randn(3, 6, 5), dim=0)
+    crf = DenseCRF((Gaussian(3, 3),), iterations=2)
+    assert torch.equal(crf(probs=probs), crf(-probs.log()))
+    assert torch.equal(crf.map(probs=probs.numpy()), crf.map(-probs.log()))
+
+
+@pytest.mark.parametrize("form", ["diag", "full"])
+def test_feature_transforms_change_nothing_until_they_are_trained(form: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    unary = torch.randn(3, 9, 8, generator=generator)
+    image = torch.randint(0, 256, (9, 8, 3), generator=generator, dtype=torch.uint8)
+    plain = DenseCRF((Gaussian(3, 3), Bilateral(20, 13, 5)), iterations=3)
+    crf = DenseCRF((Gaussian(3, 3), Bilateral(20, 13, 5, form=form)), iterations=3, learn=True)
+    assert torch.equal(crf(unary, image), plain(unary, image))
+    assert [tuple(p.shape) for p in crf.parameters()] == [(), (), (5,) if form == "diag" else (5, 5)]
+    crf(unary, image)[0].sum().backward()
+    (transform,) = crf.transforms.values()
+    assert transform.grad.abs().sum() > 0
+    with torch.no_grad():
+        transform.mul_(0.5)
+    wider = DenseCRF((Gaussian(3, 3), Bilateral(40, 26, 5)), iterations=3)
+    torch.testing.assert_close(crf(unary, image), wider(unary, image), rtol=1e-3, atol=1e-4)
