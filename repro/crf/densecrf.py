@@ -70,7 +70,7 @@ class DenseCRF(nn.Module):
         self.iterations = iterations
         self.relaxation = _read_relaxation(relaxation)
         self.compatibilities = nn.ParameterList(
-            nn.Parameter(_read_compat(kernel.compat), requires_grad=learn) for kernel in self.kernels
+            nn.Parameter(read_compat(kernel.compat), requires_grad=learn) for kernel in self.kernels
         )
         self.transforms = nn.ParameterDict(
             {
@@ -192,7 +192,8 @@ def _check_iterations(iterations: int) -> None:
         raise InputError(f"iterations {iterations!r}: expected a whole number >= 0")
 
 
-def _read_compat(compat: Compat) -> Tensor:
+def read_compat(compat: Compat) -> Tensor:
+    """A number, vector or square matrix as a tensor; InputError for anything else."""
     try:
         tensor = torch.as_tensor(compat).detach().clone()
     except (TypeError, ValueError, RuntimeError) as error:
