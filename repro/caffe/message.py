@@ -125,6 +125,9 @@ class Message:
         return self._source.where(self._offset) if self._source is not None else Where("<none>", 0, 0)
 
     def __getattr__(self, name: str) -> Any:
+        if name in Message.__slots__:
+            # one that copy and pickle have not filled yet
+            raise AttributeError(name)
         field = self.message_type.fields.get(name)
         if field is None:
             if name == "type":
