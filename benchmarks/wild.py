@@ -71,18 +71,15 @@ def one(path: Path) -> dict[str, object]:
     except ReproError as error:
         row["refused"] = [reason(error)]
         return row
-    for phase in ("TEST", "TRAIN"):
-        try:
-            net = load_net(path, phase, define=define)
-            row["dialect"] = net.dialect
-            summary = summarize(net)
-            row.update(summarised=True, phase=phase, params=summary.params, refused=[])
-            return row
-        except UnsupportedError as error:
-            types = sorted(set(_TYPES.findall(str(error))))
-            row["refused"] = row["refused"] or [f"layer {t}" for t in types] or [reason(error)]
-        except ReproError as error:
-            row["refused"] = row["refused"] or [reason(error)]
+    try:
+        row["dialect"] = load_net(path, define=define).dialect
+        summary = summarize(path, None, define=define)
+        row.update(summarised=True, phase=summary.phase, params=summary.params, assumed=len(summary.assumed))
+    except UnsupportedError as error:
+        types = sorted(set(_TYPES.findall(str(error))))
+        row["refused"] = [f"layer {t}" for t in types] or [reason(error)]
+    except ReproError as error:
+        row["refused"] = [reason(error)]
     return row
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from repro.caffe import NetSpec, load_net
+from repro.caffe import LayerSpec, NetSpec, load_net
 from repro.errors import NetError
-from repro.layers import BuildContext, Layer, Shape, layer_class, require_all, require_exact
+from repro.layers import BuildContext, Layer, Partial, Shape, layer_class, require_all, require_exact
 from repro.layers.alignment import AlignmentTracker
+
+AUTOMATIC = "(automatic)"
 
 
 @dataclass
@@ -37,6 +39,14 @@ class Graph:
     outputs: list[str]
 
 
+class UnfitError(NetError):
+    """A layer that does not fit what it reads, with what `repro.assumed` needs to find a better assumption."""
+
+    def __init__(self, error: NetError, layer: LayerSpec, bottom_shapes: list[Shape], context: BuildContext) -> None:
+        super().__init__(str(error))
+        self.layer, self.bottom_shapes, self.context = layer, bottom_shapes, context
+
+
 def as_net_spec(prototxt: str | os.PathLike[str] | NetSpec, **options: Any) -> NetSpec:
     """The NetSpec itself, or the one `repro.caffe.load_net` makes of a path or text with these options."""
     return prototxt if isinstance(prototxt, NetSpec) else load_net(prototxt, **options)
@@ -49,10 +59,12 @@ def build_graph(
     *,
     allow_python: bool = False,
     running: bool = False,
+    assume: Callable[[str, Partial, str], Shape] | None = None,
 ) -> Graph:
     """Build every layer: as objects that know their shapes or, to be `running`, as nn.Modules on the meta device.
 
-    `shapes`: blob name -> shape for blobs of Input and data layers, over what the prototxt says.
+    `shapes`: blob name -> shape for blobs of Input and data layers, over what the prototxt says; a blob that no layer
+    makes becomes an input by it. `assume`: asked for the shapes that are still open (see `repro.assumed`).
     UnsupportedError names all unknown layer types at once; NetError what does not fit, with file and line.
     """
     require_all(spec.layers)
@@ -67,16 +79,21 @@ def build_graph(
     # blobs whose storage is theirs alone: safe to overwrite in place
     owned: set[str] = set()
     place = 0
-    for layer_spec in spec.layers:
+    for layer_spec in _with_inputs(spec, given, assume):
         missing = [b for b in layer_spec.bottoms if b not in known]
         if missing:
             raise NetError(
                 f"{layer_spec.where}: layer '{layer_spec.name}' reads blob '{missing[0]}', which no layer before it "
                 f"makes; there are: {', '.join(known) or 'none yet'}"
             )
-        context = BuildContext(spec.phase, numerics, spec.dialect, allow_python, given, tracker.align)
+        context = BuildContext(spec.phase, numerics, spec.dialect, allow_python, given, assume, tracker.align)
         bottom_shapes = [known[b] for b in layer_spec.bottoms]
-        layer = make(layer_class(layer_spec))(layer_spec, bottom_shapes, context)
+        try:
+            layer = make(layer_class(layer_spec, bottom_shapes))(layer_spec, bottom_shapes, context)
+        except NetError as error:
+            if assume is None:
+                raise
+            raise UnfitError(error, layer_spec, bottom_shapes, context) from error
         is_source = layer.is_input
         in_place = _check_tops(layer, known)
         _check_lists(layer)
@@ -102,10 +119,46 @@ def build_graph(
     unused = sorted(set(given) - set(graph.inputs))
     if unused:
         raise NetError(f"{spec.source}: shapes given for {unused}, but the net's inputs are {list(graph.inputs)}")
-    graph.outputs = [name for name, is_source in unread.items() if not is_source]
+    graph.outputs = [name for name, is_source in unread.items() if not (is_source or name.endswith(f" {AUTOMATIC}"))]
     _mark_last_uses(graph)
     _count_readers(graph)
     return graph
+
+
+def unmade_blobs(spec: NetSpec) -> dict[str, LayerSpec]:
+    """Blobs that are read before any layer makes them, with their first reader."""
+    made: set[str] = set()
+    unmade: dict[str, LayerSpec] = {}
+    for layer in spec.layers:
+        for blob in layer.bottoms:
+            if blob not in made:
+                unmade.setdefault(blob, layer)
+        made.update(layer.tops)
+    return unmade
+
+
+def _with_inputs(
+    spec: NetSpec, given: dict[str, Shape], assume: Callable[[str, Partial, str], Shape] | None
+) -> Sequence[LayerSpec]:
+    """The layers, with an Input in front for each blob that no layer makes and whose shape is given or assumed."""
+    inputs = []
+    for blob, reader in unmade_blobs(spec).items():
+        if blob not in given:
+            if assume is None:
+                continue
+            given[blob] = assume(blob, None, f"no layer makes it, '{reader.name}' reads it")
+        message = reader.message.like("LayerParameter")
+        for name, value in (("name", blob), ("type", "Input"), ("top", [blob])):
+            message.set(name, value)
+        inputs.append(LayerSpec(blob, "Input", (), (blob,), (), (), (), message, reader.where))
+    return [*inputs, *map(_with_automatic_top, spec.layers)]
+
+
+def _with_automatic_top(layer: LayerSpec) -> LayerSpec:
+    """A loss written without tops gets one, as in Caffe; it has no name there and is no output of the net."""
+    if layer.tops or not layer_class(layer).default_loss_weight:
+        return layer
+    return replace(layer, tops=(f"{layer.name} {AUTOMATIC}",))
 
 
 def _as_it_is(cls: type[Layer]) -> type[Layer]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from repro.assumed import Assumed, build_assuming
 from repro.caffe import NetSpec
-from repro.graph import as_net_spec, build_graph
-from repro.layers import Shape
+from repro.graph import as_net_spec, build_graph, unmade_blobs
+from repro.layers import Shape, require_all
 from repro.sharing import find_shared
 
 
@@ -39,13 +41,15 @@ class Summary:
     macs: int
     agreeing: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    assumed: tuple[Assumed, ...] = ()
 
 
 def summarize(
     prototxt: str | os.PathLike[str] | NetSpec,
-    phase: str = "TEST",
+    phase: str | None = "TEST",
     *,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    assume: bool = True,
     level: int = 0,
     stages: Sequence[str] = (),
     dialect: str | None = None,
@@ -54,18 +58,25 @@ def summarize(
 ) -> Summary:
     """Layers, shapes, parameter and multiply-add counts of a prototxt; allocates no parameters.
 
-    `shapes`: blob name -> shape where the prototxt does not say (data layers). Raises as `Net` does.
+    phase: "TEST", "TRAIN", or None for TEST unless the net is written for TRAIN alone (no layer makes in TEST what
+    others read, and in TRAIN one does). `shapes`: blob name -> shape where the prototxt does not say (data layers,
+    blobs that no layer makes). `assume`: shapes that neither says are assumed and told in `Summary.assumed`; False raises
+    NetError for them, as `Net` does. Else raises as `Net` does.
     """
-    spec = as_net_spec(
-        prototxt,
-        phase=phase,
-        level=level,
-        stages=tuple(stages),
-        dialect=dialect,
-        unknown=unknown,
-        define=define,
-    )
-    graph = build_graph(spec, shapes)
+    options: dict[str, Any] = {
+        "level": level,
+        "stages": tuple(stages),
+        "dialect": dialect,
+        "unknown": unknown,
+        "define": define,
+    }
+    spec = as_net_spec(prototxt, phase=phase or "TEST", **options)
+    if phase is None and not isinstance(prototxt, NetSpec) and (not spec.layers or unmade_blobs(spec)):
+        training = as_net_spec(prototxt, phase="TRAIN", **options)
+        if len(unmade_blobs(training)) < len(unmade_blobs(spec)) or not spec.layers:
+            spec = training
+    require_all(spec.layers)
+    graph, assumed = build_assuming(spec, shapes) if assume else (build_graph(spec, shapes), ())
     borrowed = {(blob.layer, blob.index) for blob in find_shared([step.layer for step in graph.steps])}
     layers = tuple(
         LayerSummary(
@@ -92,4 +103,5 @@ def summarize(
         macs=sum(layer.macs for layer in layers),
         agreeing=spec.agreeing,
         unknown=tuple(str(option) for option in spec.unknown),
+        assumed=assumed,
     )

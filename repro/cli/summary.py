@@ -10,7 +10,9 @@ from repro.cli.arguments import add_reading_arguments, named_shapes, reading
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prototxt", help="network definition")
-    parser.add_argument("--phase", default="TEST", choices=["TEST", "TRAIN"])
+    parser.add_argument(
+        "--phase", choices=["TEST", "TRAIN"], help="default: TEST, or TRAIN for a net written for training alone"
+    )
     add_reading_arguments(parser)
     parser.add_argument("--json", action="store_true", help="machine-readable output")
     parser.add_argument(
@@ -20,12 +22,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="BLOB=N,C,H,W",
         help="shape of an input or data blob, where the prototxt does not say or another is wanted",
     )
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse a net whose data sizes are open instead of assuming them"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     from repro.summary import summarize
 
-    summary = summarize(args.prototxt, args.phase, shapes=named_shapes(args.input), **reading(args))
+    summary = summarize(
+        args.prototxt, args.phase, shapes=named_shapes(args.input), assume=not args.strict, **reading(args)
+    )
     if args.json:
         layers = [
             {
@@ -40,12 +47,20 @@ def run(args: argparse.Namespace) -> int:
             for layer in summary.layers
         ]
         head = {"name": summary.name, "phase": summary.phase, "dialect": summary.dialect}
-        head |= {"agreeing": list(summary.agreeing), "unknown": list(summary.unknown)}  # type: ignore[dict-item]
-        print(json.dumps({**head, "layers": layers, "params": summary.params, "macs": summary.macs}, indent=1))
+        lists = {
+            "agreeing": list(summary.agreeing),
+            "unknown": list(summary.unknown),
+            "assumed": [{"blob": a.blob, "shape": list(a.shape), "why": a.why} for a in summary.assumed],
+        }
+        print(json.dumps({**head, **lists, "layers": layers, "params": summary.params, "macs": summary.macs}, indent=1))
         return 0
     agreeing = f" (the same as in {', '.join(summary.agreeing)})" if summary.agreeing else ""
     where = f"{summary.source}, phase {summary.phase}, dialect {summary.dialect}{agreeing}"
     print(f"{summary.name or '(no name)'}  [{where}]")
+    if args.phase is None and summary.phase == "TRAIN":
+        print("phase TRAIN: in TEST no layer makes what the others read")
+    for assumed in summary.assumed:
+        print(f"assumed: {assumed}; --input {assumed.blob}={','.join(map(str, assumed.shape)) or '1'} says another")
     rows = [("layer", "type", "bottoms", "tops", "output", "parameters", "multiply-adds")]
     for layer in summary.layers:
         shapes = " ".join("x".join(map(str, s)) or "scalar" for s in layer.shapes)

@@ -25,6 +25,7 @@ from repro.layers import (  # noqa: F401
     norm,
     normalize,
     pool,
+    pool_nd,
     python,
     regression_loss,
     reshape,
@@ -37,13 +38,14 @@ from repro.layers import (  # noqa: F401
     unpool,
     upsample,
 )
-from repro.layers.base import BuildContext, Layer, Shape
+from repro.layers.base import BuildContext, Layer, Partial, Shape
 from repro.layers.pool import Switches
 from repro.layers.registry import layer_class, register, require_all, require_exact, supported_types
 
 __all__ = [
     "BuildContext",
     "Layer",
+    "Partial",
     "Shape",
     "Switches",
     "layer_class",

@@ -20,6 +20,8 @@ else:
     _Base = object
 
 Shape = tuple[int, ...]
+# a shape as far as a prototxt tells it: None for a side it leaves to the data, or for the whole
+Partial = tuple[int | None, ...] | None
 
 
 def _no_alignment(_first: str, _second: str) -> tuple[Affine, Affine] | None:
@@ -37,6 +39,8 @@ class BuildContext:
     allow_python: bool = False
     # shapes the caller gives for blobs of Input and data layers, over what the prototxt says
     shapes: Mapping[str, Shape] = field(default_factory=dict)
+    # (blob, its shape as far as known, why it is not known) -> a shape to go on with; without, that is an error
+    assume: Callable[[str, Partial, str], Shape] | None = None
     # (blob a, blob b) -> their coordinate maps to one common ancestor; only Crop asks
     align: Callable[[str, str], tuple[Affine, Affine] | None] = field(default=_no_alignment)
 
@@ -128,7 +132,7 @@ class Layer(_Base):
         """A tensor that goes where the parameters go and is not saved; made only where the layer is to run."""
 
     @classmethod
-    def variant(cls, spec: LayerSpec) -> type[Layer]:
+    def variant(cls, spec: LayerSpec, bottom_shapes: Sequence[Shape] = ()) -> type[Layer]:
         """The class for this layer, where forks mean different things by one type name; this one by default."""
         return cls
 

@@ -6,10 +6,11 @@ A data layer is a place holder here: it knows its tops' shapes, and whoever runs
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from repro.layers.alignment import Affine
-from repro.layers.base import Layer, Shape
+from repro.layers.base import Layer, Partial, Shape
 from repro.layers.fillers import fill
 from repro.layers.later import torch
 from repro.layers.registry import register
@@ -24,15 +25,28 @@ class Source(Layer):
     tops: ClassVar[tuple[int, int | None]] = (1, None)
     fresh_tops = False
 
-    def own_shapes(self) -> list[Shape]:
-        """Shapes of the tops as far as the prototxt tells; NetError where it does not."""
+    # why a shape may be open
+    unknown = "its size is that of its data"
+
+    def partial_shapes(self) -> Sequence[Partial]:
+        """Shapes of the tops as far as the prototxt tells them; NetError where what it tells is wrong."""
         raise NotImplementedError
 
     def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
         given = self.context.shapes
         if all(top in given for top in self.spec.tops):
             return [given[top] for top in self.spec.tops]
-        return [given.get(top, shape) for top, shape in zip(self.spec.tops, self.own_shapes(), strict=True)]
+        known = zip(self.spec.tops, self.partial_shapes(), strict=True)
+        return [given[top] if top in given else self._whole(top, shape) for top, shape in known]
+
+    def _whole(self, top: str, shape: Partial) -> Shape:
+        if shape is not None and None not in shape:
+            return tuple(side for side in shape if side is not None)
+        if self.context.assume is not None:
+            return self.context.assume(top, shape, f"{self.spec.type}: {self.unknown}")
+        return self.fail(
+            f"{self.unknown}; give the shapes of its blobs, e.g. shapes={{'{top}': (1, 3, 224, 224), ...}}"
+        )
 
     def coordinate_map(self) -> tuple[Affine, Affine] | None:
         return None
@@ -48,8 +62,12 @@ class Source(Layer):
 class Input(Source):
     """`input_param { shape }` per top (one shape serves all)."""
 
-    def own_shapes(self) -> list[Shape]:
+    unknown = "it has no shape"
+
+    def partial_shapes(self) -> Sequence[Partial]:
         shapes = [tuple(int(d) for d in s.dim) for s in self.spec.options("input_param").shape]
+        if not shapes:
+            return [None] * len(self.spec.tops)
         if len(shapes) not in (1, len(self.spec.tops)):
             self.fail(f"gives {len(shapes)} shapes for {len(self.spec.tops)} tops; give one, or one each")
         if any(d <= 0 for s in shapes for d in s):

@@ -9,9 +9,10 @@ alexgkendall/caffe-segnet; `annotated_data_layer.cpp` of weiliu89/caffe.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from repro.layers.base import Shape, option
+from repro.layers.base import Partial, option
 from repro.layers.data import Source
 from repro.layers.registry import register
 
@@ -21,26 +22,26 @@ class FileSource(Source):
 
     options_name = ""
 
-    def rest(self, options: Any, n: int, h: int, w: int) -> list[Shape]:
+    def rest(self, options: Any, n: int, h: int | None, w: int | None) -> list[Partial]:
         """Shapes of the tops behind the image."""
         raise NotImplementedError
 
-    def own_shapes(self) -> list[Shape]:
+    def partial_shapes(self) -> Sequence[Partial]:
         options = self.options(self.options_name)
         n = int(option(options, "batch_size", 1))
         if n < 1:
             self.fail(f"batch_size is {n}, must be at least 1")
         h, w = self._size(options)
-        shapes: list[Shape] = [(n, self._channels(options), h, w), *self.rest(options, n, h, w)]
+        shapes: list[Partial] = [(n, self._channels(options), h, w), *self.rest(options, n, h, w)]
         if len(self.spec.tops) > len(shapes):
             self.fail(f"has {len(self.spec.tops)} tops, gives {len(shapes)}")
         return shapes[: len(self.spec.tops)]
 
-    def _channels(self, options: Any) -> int:
+    def _channels(self, options: Any) -> int | None:
         transform = self.options("transform_param")
         return 1 if option(transform, "force_gray", False) or not option(options, "is_color", True) else 3
 
-    def _size(self, options: Any) -> tuple[int, int]:
+    def _size(self, options: Any) -> tuple[int, int] | tuple[None, None]:
         transform = self.options("transform_param")
         resize = option(transform, "resize_param", None)
         named = (
@@ -57,14 +58,11 @@ class FileSource(Source):
             h, w = int(option(message, high, 0) or 0), int(option(message, wide, 0) or 0)
             if h and w:
                 return h, w
-        return self.fail(
-            f"its size is that of its data; give the shapes of its blobs, e.g. "
-            f"shapes={{'{self.spec.tops[0]}': (1, 3, 224, 224), ...}}"
-        )
+        return None, None
 
 
 class _ImageAndLabel(FileSource):
-    def rest(self, options: Any, n: int, h: int, w: int) -> list[Shape]:
+    def rest(self, options: Any, n: int, h: int | None, w: int | None) -> list[Partial]:
         return [(n,)]
 
 
@@ -73,6 +71,11 @@ class Data(_ImageAndLabel):
     """Image and label (N,) from a database; colour unless force_gray, which only the database knows for certain."""
 
     options_name = "data_param"
+
+    def _channels(self, options: Any) -> int | None:
+        known = super()._channels(options)
+        # a database of label maps is a Data layer as well: its reader tells
+        return None if known == 3 and self.context.assume is not None and len(self.spec.tops) == 1 else known
 
 
 @register("ImageData")
@@ -95,7 +98,7 @@ class AnnotatedData(FileSource):
 
     options_name = "data_param"
 
-    def rest(self, options: Any, n: int, h: int, w: int) -> list[Shape]:
+    def rest(self, options: Any, n: int, h: int | None, w: int | None) -> list[Partial]:
         return [(1, 1, 1, 8)]
 
 
@@ -106,7 +109,7 @@ class SegmentationData(FileSource):
     options_name = "image_data_param"
     tops = (1, 3)
 
-    def rest(self, options: Any, n: int, h: int, w: int) -> list[Shape]:
+    def rest(self, options: Any, n: int, h: int | None, w: int | None) -> list[Partial]:
         if option(options, "label_type", "PIXEL") == "NONE" and len(self.spec.tops) == 2:
             return [(n, 1, 1, 2)]
         return [(n, 1, h, w), (n, 1, 1, 2)]
@@ -118,7 +121,7 @@ class SelectSegBinary(FileSource):
 
     options_name = "image_data_param"
 
-    def rest(self, options: Any, n: int, h: int, w: int) -> list[Shape]:
+    def rest(self, options: Any, n: int, h: int | None, w: int | None) -> list[Partial]:
         return [(n, 1, h, w), (n, _label_dim(self), 1, 1)]
 
 
@@ -128,7 +131,7 @@ class WindowClsData(FileSource):
 
     options_name = "image_data_param"
 
-    def rest(self, options: Any, n: int, h: int, w: int) -> list[Shape]:
+    def rest(self, options: Any, n: int, h: int | None, w: int | None) -> list[Partial]:
         return [(n, _label_dim(self), 1, 1)]
 
 
@@ -145,7 +148,7 @@ class DenseImageData(FileSource):
 
     options_name = "dense_image_data_param"
 
-    def rest(self, options: Any, n: int, h: int, w: int) -> list[Shape]:
+    def rest(self, options: Any, n: int, h: int | None, w: int | None) -> list[Partial]:
         return [(n, 1, h, w)]
 
 
@@ -155,7 +158,7 @@ class ImageLabelmapData(FileSource):
 
     options_name = "image_data_param"
 
-    def rest(self, options: Any, n: int, h: int, w: int) -> list[Shape]:
+    def rest(self, options: Any, n: int, h: int | None, w: int | None) -> list[Partial]:
         return [(n, 1, h, w)]
 
 
@@ -163,18 +166,24 @@ class ImageLabelmapData(FileSource):
 class MemoryData(Source):
     """Image (N, C, h, w) and label (N,); in naibaf7's fork any shape by `dim`."""
 
-    def own_shapes(self) -> list[Shape]:
+    unknown = "batch_size, channels, height and width are not all given"
+
+    def partial_shapes(self) -> Sequence[Partial]:
         options = self.options("memory_data_param")
-        dims = tuple(int(d) for d in option(options, "dim", []))
-        shape = dims or tuple(int(getattr(options, n)) for n in ("batch_size", "channels", "height", "width"))
-        if any(d < 1 for d in shape):
-            self.fail(f"its shape is {shape}; batch_size, channels, height and width must be at least 1")
-        return [shape, (shape[0],)][: len(self.spec.tops)] if len(self.spec.tops) <= 2 else [shape]
+        sides = [int(d) for d in option(options, "dim", [])]
+        sides = sides or [int(getattr(options, n)) for n in ("batch_size", "channels", "height", "width")]
+        if min(sides) < 0:
+            self.fail(f"its shape is {tuple(sides)}; no side may be negative")
+        shape = tuple(side or None for side in sides)
+        return [shape, shape[:1]][: len(self.spec.tops)] if len(self.spec.tops) <= 2 else [shape]
 
 
 @register("HDF5Data")
 class HDF5Data(Source):
     """Blobs of any shape from HDF5 files: shapes are known only once the data are given."""
 
-    def own_shapes(self) -> list[Shape]:
-        self.fail("the shapes of an HDF5 source are in its files; give them, e.g. shapes={'data': (2, 3, 12, 12)}")
+    unknown = "the shapes of an HDF5 source are in its files"
+
+    def partial_shapes(self) -> Sequence[Partial]:
+        n = int(self.options("hdf5_data_param").batch_size)
+        return [(n or None, None, None, None)] * len(self.spec.tops)

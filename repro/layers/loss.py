@@ -6,6 +6,7 @@ Source: `softmax_layer.cpp`, `softmax_loss_layer.cpp` of BVLC Caffe and of the D
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from repro.caffe import LayerSpec
@@ -64,7 +65,7 @@ class SoftmaxWithLoss(Layer):
     default_loss_weight = 1.0
 
     @classmethod
-    def variant(cls, spec: LayerSpec) -> type[Layer]:
+    def variant(cls, spec: LayerSpec, bottom_shapes: Sequence[Shape] = ()) -> type[Layer]:
         loss = spec.options("loss_param")
         weighted = bool(option(loss, "weight_by_label_freqs", False)) or spec.message.has("softmaxloss_param")
         return WeightedSoftmaxLoss if weighted else cls

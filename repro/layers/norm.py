@@ -5,6 +5,8 @@ Source: `bn_layer.cpp` of HyeonwooNoh/caffe and alexgkendall/caffe-segnet, `lrn_
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from repro.caffe import LayerSpec
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape, need_4d
@@ -30,7 +32,7 @@ class BN(Layer):
     EPS = 1e-9
 
     @classmethod
-    def variant(cls, spec: LayerSpec) -> type[Layer]:
+    def variant(cls, spec: LayerSpec, bottom_shapes: Sequence[Shape] = ()) -> type[Layer]:
         try:
             options = spec.options("bn_param")
         except AttributeError:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from repro.caffe import LayerSpec
 from repro.errors import InputError, UnsupportedError
 from repro.layers.alignment import Affine, window_map
 from repro.layers.base import Layer, Shape, at_least, need_4d, pair
 from repro.layers.later import F, exact, ops, torch
+from repro.layers.pool_nd import NdPooling
 from repro.layers.registry import register
 from repro.layers.stochastic_pool import expected_pool, sampled_pool
 from repro.ops.sizes import pool_output_size
@@ -40,6 +43,10 @@ class Pooling(Layer):
 
     has_exact = True
     tops = (1, 2)
+
+    @classmethod
+    def variant(cls, spec: LayerSpec, bottom_shapes: Sequence[Shape] = ()) -> type[Layer]:
+        return NdPooling if bottom_shapes and len(bottom_shapes[0]) in (3, 5, 6, 7, 8) else cls
 
     def setup(self, bottom_shapes: list[Shape]) -> None:
         options = self.spec.options("pooling_param")

@@ -6,6 +6,7 @@ trust. Source: `python_layer.hpp` and `pycaffe.py` of BVLC Caffe 1.0.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib
 from collections.abc import Sequence
@@ -93,8 +94,9 @@ class PythonLayer(Layer):
         if cls is None and self.context.allow_python:
             cls = _imported(self, str(options.module), str(options.layer))
         self.is_input = cls is None and not self.spec.bottoms
+        self.is_known = cls is not None
         if cls is None:
-            if self.is_input:
+            if self.is_input or self.context.assume is not None:
                 return
             raise UnsupportedError(
                 f"{self.describe()}: the Python class '{self.name}' is not registered; call "
@@ -115,19 +117,37 @@ class PythonLayer(Layer):
         self.user.setup(self.blobs_in, self.blobs_out)
 
     def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
-        if self.is_input:
-            given = self.context.shapes
-            missing = [t for t in self.spec.tops if t not in given]
-            if missing:
-                self.fail(
-                    f"the Python class '{self.name}' is not registered, so the shapes of {missing} are not known; give "
-                    f"them, e.g. shapes={{'{missing[0]}': (1, 3, 224, 224)}}, or register the class"
-                )
-            return [given[t] for t in self.spec.tops]
+        if not self.is_known:
+            return [self._unknown_shape(top, bottom_shapes) for top in self.spec.tops]
         for blob, shape in zip(self.blobs_in, bottom_shapes, strict=True):
             blob.reshape(*shape)
         self.user.reshape(self.blobs_in, self.blobs_out)
         return [tuple(int(d) for d in blob.shape) for blob in self.blobs_out]
+
+    def _unknown_shape(self, top: str, bottom_shapes: list[Shape]) -> Shape:
+        """What the caller says of a top of an unknown class, or what a summary may assume."""
+        if self.is_input and top in self.context.shapes:
+            return self.context.shapes[top]
+        why = f"the Python class '{self.name}' is not registered"
+        if self.context.assume is None:
+            self.fail(
+                f"{why}, so the shape of '{top}' is not known; give it, e.g. shapes={{'{top}': (1, 3, 224, 224)}}, or "
+                "register the class"
+            )
+        if self.is_input:
+            return self.context.assume(top, (self._batch_size(), None, None, None), why)
+        if any(self.spec.loss_weights):
+            return self.context.assume(top, (), f"{why}; a loss")
+        return self.context.assume(top, bottom_shapes[0], f"{why}; as its first bottom")
+
+    def _batch_size(self) -> int | None:
+        """`batch_size` of a param_str that is a plain dict, as the data layers of FCN and its relatives have it."""
+        try:
+            options = ast.literal_eval(str(self.options("python_param").param_str).strip() or "None")
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return None
+        size = options.get("batch_size") if isinstance(options, dict) else None
+        return size if isinstance(size, int) and size > 0 else None
 
     def coordinate_map(self) -> tuple[Affine, Affine] | None:
         return None

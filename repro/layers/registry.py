@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from repro.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from repro.caffe import LayerSpec
-    from repro.layers.base import Layer
+    from repro.layers.base import Layer, Shape
 
     LayerClass = TypeVar("LayerClass", bound=type[Layer])
 
@@ -29,10 +29,10 @@ def register(*types: str) -> Callable[[LayerClass], LayerClass]:
     return claim
 
 
-def layer_class(spec: LayerSpec) -> type[Layer]:
-    """The class for one layer; UnsupportedError where there is none (use `require_all` for a whole net)."""
+def layer_class(spec: LayerSpec, bottom_shapes: Sequence[Shape] = ()) -> type[Layer]:
+    """The class for one layer with bottoms of these shapes; UnsupportedError where there is none (use `require_all` for a whole net)."""
     require_all([spec])
-    return _REGISTRY[spec.type].variant(spec)
+    return _REGISTRY[spec.type].variant(spec, bottom_shapes)
 
 
 def require_all(layers: Iterable[LayerSpec]) -> None:
