@@ -30,7 +30,7 @@ VALUES = {
     "CLASS_COUNT": 21,
     "CLASS_WEIGHTING": "",
     "DENSECRF_LOSS_WEIGHT": 1,
-    "INPUT": 'input: "data" input_dim: 1 input_dim: 3 input_dim: 360 input_dim: 480',
+    "INPUT": 'input: "data"',
 }
 _TYPES = re.compile(r"\(([A-Za-z0-9_]+)\) at ")
 

@@ -36,6 +36,9 @@ USUAL: tuple[tuple[int, ...], ...] = (
     (300, 300),
     (600, 800),
     (1024, 2048),
+    (512, 1024),
+    (256, 512),
+    (768, 768),
     (128, 128),
     (64, 64),
     (32, 32),
@@ -181,7 +184,7 @@ def _spatial_axes(spec: NetSpec) -> int:
 
 
 def _named_sizes(spec: NetSpec) -> list[tuple[int, int]]:
-    """Fixed sizes in the net, the largest first, and twice that: an Upsample gives half or all of the input's."""
+    """Fixed sizes in the net, the largest first, and their multiples: an Upsample gives the input's size or a part of it."""
     named: set[tuple[int, int]] = set()
     for layer in spec.layers:
         for name, high, wide in (
@@ -195,4 +198,4 @@ def _named_sizes(spec: NetSpec) -> list[tuple[int, int]]:
                 if options.has(high) and options.has(wide):
                     named.add((int(getattr(options, high)), int(getattr(options, wide))))
     largest = sorted((size for size in named if min(size) > 1), key=lambda s: s[0] * s[1], reverse=True)[:3]
-    return [size for h, w in largest for size in ((h, w), (2 * h, 2 * w))]
+    return [(h * factor, w * factor) for factor in (1, 2, 4, 8, 16) for h, w in largest]

@@ -9,9 +9,31 @@ from typing import Any
 
 from repro.assumed import Assumed, build_assuming
 from repro.caffe import NetSpec
-from repro.graph import as_net_spec, build_graph, unmade_blobs
+from repro.errors import NetError, ReproError, UnsupportedError
+from repro.graph import Graph, as_net_spec, build_graph, unmade_blobs
 from repro.layers import Shape, require_all
 from repro.sharing import find_shared
+
+
+def _completeness(spec: NetSpec) -> tuple[bool, int]:
+    """Less for the phase a net is written for: it has layers, and they make what they read."""
+    return not spec.layers, len(unmade_blobs(spec))
+
+
+def _first_built(
+    specs: Sequence[NetSpec], shapes: Mapping[str, Sequence[int]] | None, assume: bool
+) -> tuple[NetSpec, Graph, tuple[Assumed, ...]]:
+    """The first of these that fits together; the first's error where none does."""
+    first: ReproError | None = None
+    for spec in specs:
+        try:
+            require_all(spec.layers)
+            graph, assumed = build_assuming(spec, shapes) if assume else (build_graph(spec, shapes), ())
+            return spec, graph, assumed
+        except (NetError, UnsupportedError) as error:
+            first = first or error
+    assert first is not None
+    raise first
 
 
 @dataclass(frozen=True)
@@ -58,8 +80,7 @@ def summarize(
 ) -> Summary:
     """Layers, shapes, parameter and multiply-add counts of a prototxt; allocates no parameters.
 
-    phase: "TEST", "TRAIN", or None for TEST unless the net is written for TRAIN alone (no layer makes in TEST what
-    others read, and in TRAIN one does). `shapes`: blob name -> shape where the prototxt does not say (data layers,
+    phase: "TEST", "TRAIN", or None for TEST unless the net only fits together in TRAIN (`Summary.phase` tells). `shapes`: blob name -> shape where the prototxt does not say (data layers,
     blobs that no layer makes). `assume`: shapes that neither says are assumed and told in `Summary.assumed`; False raises
     NetError for them, as `Net` does. Else raises as `Net` does.
     """
@@ -70,13 +91,9 @@ def summarize(
         "unknown": unknown,
         "define": define,
     }
-    spec = as_net_spec(prototxt, phase=phase or "TEST", **options)
-    if phase is None and not isinstance(prototxt, NetSpec) and (not spec.layers or unmade_blobs(spec)):
-        training = as_net_spec(prototxt, phase="TRAIN", **options)
-        if len(unmade_blobs(training)) < len(unmade_blobs(spec)) or not spec.layers:
-            spec = training
-    require_all(spec.layers)
-    graph, assumed = build_assuming(spec, shapes) if assume else (build_graph(spec, shapes), ())
+    given = isinstance(prototxt, NetSpec)
+    tried = [as_net_spec(prototxt, phase=p, **options) for p in ((phase,) if phase or given else ("TEST", "TRAIN"))]
+    spec, graph, assumed = _first_built(sorted(tried, key=_completeness), shapes, assume)
     borrowed = {(blob.layer, blob.index) for blob in find_shared([step.layer for step in graph.steps])}
     layers = tuple(
         LayerSummary(

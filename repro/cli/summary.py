@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     where = f"{summary.source}, phase {summary.phase}, dialect {summary.dialect}{agreeing}"
     print(f"{summary.name or '(no name)'}  [{where}]")
     if args.phase is None and summary.phase == "TRAIN":
-        print("phase TRAIN: in TEST no layer makes what the others read")
+        print("phase TRAIN: in TEST the net does not fit together (--phase TEST says why)")
     for assumed in summary.assumed:
         print(f"assumed: {assumed}; --input {assumed.blob}={','.join(map(str, assumed.shape)) or '1'} says another")
     rows = [("layer", "type", "bottoms", "tops", "output", "parameters", "multiply-adds")]

@@ -5,7 +5,11 @@ Source: `batch_norm_layer.cpp` of BVLC Caffe 1.0.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from repro.caffe import LayerSpec
 from repro.layers.base import Layer, Shape
+from repro.layers.batch_norm_fused import FusedBatchNorm, is_fused
 from repro.layers.later import torch
 from repro.layers.registry import register
 
@@ -23,14 +27,14 @@ class BatchNorm(Layer):
     variance: torch.Tensor
     factor: torch.Tensor
 
+    @classmethod
+    def variant(cls, spec: LayerSpec, bottom_shapes: Sequence[Shape] = ()) -> type[Layer]:
+        return FusedBatchNorm if is_fused(spec.options("batch_norm_param")) else cls
+
     def setup(self, bottom_shapes: list[Shape]) -> None:
         options = self.options("batch_norm_param")
         self.eps, self.fraction = float(options.eps), float(options.moving_average_fraction)
         self.stored = bool(options.use_global_stats) if options.has("use_global_stats") else not self._in_training
-        if any(options.has(name) for name in ("scale_filler", "bias_filler") if name in options.message_type.fields):
-            self.fail(
-                "scale_filler and bias_filler (NVIDIA's and Xilinx' fused form) are not supported; use BVLC's form"
-            )
         self.channels = self._channels(bottom_shapes[0])
         for name, shape in (("mean", (self.channels,)), ("variance", (self.channels,)), ("factor", (1,))):
             self.add_blob(name, shape)

@@ -144,12 +144,13 @@ def _label_dim(layer: FileSource) -> int:
 
 @register("DenseImageData")
 class DenseImageData(FileSource):
-    """Image and label map (N, 1, h, w)."""
+    """Image and label map (N, 1, h, w); ENet's `label_divide_factor` shrinks the label map."""
 
     options_name = "dense_image_data_param"
 
     def rest(self, options: Any, n: int, h: int | None, w: int | None) -> list[Partial]:
-        return [(n, 1, h, w)]
+        factor = int(option(options, "label_divide_factor", 1)) or 1
+        return [(n, 1, h and h // factor, w and w // factor)]
 
 
 @register("ImageLabelmapData")

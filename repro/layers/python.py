@@ -138,7 +138,8 @@ class PythonLayer(Layer):
             return self.context.assume(top, (self._batch_size(), None, None, None), why)
         if any(self.spec.loss_weights):
             return self.context.assume(top, (), f"{why}; a loss")
-        return self.context.assume(top, bottom_shapes[0], f"{why}; as its first bottom")
+        like = max(bottom_shapes, key=len)
+        return self.context.assume(top, like, f"{why}; as its bottom '{self.spec.bottoms[bottom_shapes.index(like)]}'")
 
     def _batch_size(self) -> int | None:
         """`batch_size` of a param_str that is a plain dict, as the data layers of FCN and its relatives have it."""
