@@ -184,7 +184,7 @@ def _spatial_axes(spec: NetSpec) -> int:
 
 
 def _named_sizes(spec: NetSpec) -> list[tuple[int, int]]:
-    """Fixed sizes in the net, the largest first, and their multiples: an Upsample gives the input's size or a part of it."""
+    """Fixed sizes in the net, the largest first, and their multiples: an Upsample gives the input's size or less."""
     named: set[tuple[int, int]] = set()
     for layer in spec.layers:
         for name, high, wide in (

@@ -80,9 +80,10 @@ def summarize(
 ) -> Summary:
     """Layers, shapes, parameter and multiply-add counts of a prototxt; allocates no parameters.
 
-    phase: "TEST", "TRAIN", or None for TEST unless the net only fits together in TRAIN (`Summary.phase` tells). `shapes`: blob name -> shape where the prototxt does not say (data layers,
-    blobs that no layer makes). `assume`: shapes that neither says are assumed and told in `Summary.assumed`; False raises
-    NetError for them, as `Net` does. Else raises as `Net` does.
+    phase: "TEST", "TRAIN", or None for TEST unless the net only fits together in TRAIN (`Summary.phase` tells).
+    `shapes`: blob name -> shape where the prototxt does not say (data layers, blobs that no layer makes). `assume`:
+    shapes that neither says are assumed and told in `Summary.assumed`; False raises NetError for them, as `Net` does.
+    Else raises as `Net` does.
     """
     options: dict[str, Any] = {
         "level": level,

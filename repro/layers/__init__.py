@@ -22,6 +22,7 @@ from repro.layers import (  # noqa: F401
     local,
     lookup,
     loss,
+    meanfield,
     norm,
     normalize,
     pool,

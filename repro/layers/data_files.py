@@ -176,7 +176,9 @@ class MemoryData(Source):
         if min(sides) < 0:
             self.fail(f"its shape is {tuple(sides)}; no side may be negative")
         shape = tuple(side or None for side in sides)
-        return [shape, shape[:1]][: len(self.spec.tops)] if len(self.spec.tops) <= 2 else [shape]
+        if len(self.spec.tops) > 2:
+            self.fail(f"has {len(self.spec.tops)} tops, gives 2: the image and its label")
+        return [shape, shape[:1]][: len(self.spec.tops)]
 
 
 @register("HDF5Data")

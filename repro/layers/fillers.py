@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from repro.errors import NetError
@@ -14,6 +15,14 @@ from repro.layers.later import torch
 
 if TYPE_CHECKING:
     _Fill = Callable[[torch.Tensor, Any, torch.Generator | None], None]
+
+
+@dataclass(frozen=True)
+class Diagonal:
+    """A filler no prototxt can name: these numbers on the diagonal of a square matrix, else 0."""
+
+    values: tuple[float, ...]
+
 
 # dialects whose Caffe (early 2015 and before) gave every blob four axes; a matrix is (1, 1, outputs, inputs)
 LEGACY_BLOBS = frozenset(("deconvnet", "deeplab"))
@@ -33,6 +42,10 @@ def fill(
         return
     if legacy_blobs and tensor.dim() < 4:
         tensor = tensor.view(*[1] * (4 - tensor.dim()), *tensor.shape)
+    if isinstance(filler, Diagonal):
+        with torch.no_grad():
+            tensor.zero_().view(len(filler.values), -1).diagonal().copy_(torch.tensor(filler.values))
+        return
     kind = filler.type
     if kind not in _FILLERS:
         raise NetError(f"{filler.where}: unknown filler '{kind}'; known: {', '.join(sorted(_FILLERS))}")

@@ -30,7 +30,10 @@ def register(*types: str) -> Callable[[LayerClass], LayerClass]:
 
 
 def layer_class(spec: LayerSpec, bottom_shapes: Sequence[Shape] = ()) -> type[Layer]:
-    """The class for one layer with bottoms of these shapes; UnsupportedError where there is none (use `require_all` for a whole net)."""
+    """The class for one layer with bottoms of these shapes.
+
+    UnsupportedError where there is none (use `require_all` for a whole net).
+    """
     require_all([spec])
     return _REGISTRY[spec.type].variant(spec, bottom_shapes)
 

@@ -32,11 +32,27 @@ class RegressionLoss(Layer):
 
 @register("EuclideanLoss")
 class EuclideanLoss(RegressionLoss):
-    """Sum of (a - b)^2 over 2N; both bottoms get a gradient."""
+    """Sum of (a - b)^2 over 2N; both bottoms get a gradient.
+
+    naibaf7's fork takes a third bottom w and gives the sum of (w (a - b))^2 over twice the number of values; its
+    gradient, w (a - b) over that number, is not that of its loss (w is in it once), and is kept so.
+    """
+
+    bottoms = (2, 3)
+
+    def setup(self, bottom_shapes: list[Shape]) -> None:
+        if len(bottom_shapes) == 3 and math.prod(bottom_shapes[2]) != math.prod(bottom_shapes[0]):
+            self.fail(f"weights '{self.spec.bottoms[2]}' have shape {bottom_shapes[2]}, the values {bottom_shapes[0]}")
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        a, b = bottoms
-        return ((a - b.reshape(a.shape)).square().sum() / (2 * a.shape[0]),)
+        a, b = bottoms[:2]
+        d = a - b.reshape(a.shape)
+        if len(bottoms) == 2 and self.context.dialect != "greentea":
+            return (d.square().sum() / (2 * a.shape[0]),)
+        w = bottoms[2].detach().reshape(a.shape) if len(bottoms) == 3 else torch.ones_like(d)
+        # in value the sum of (w d)^2, in gradient that of w d^2
+        once = (w * d.square()).sum()
+        return ((once + ((w * d).square().sum() - once).detach()) / (2 * a.numel()),)
 
 
 @register("SmoothL1Loss")

@@ -42,13 +42,24 @@ class WeightedSoftmaxLoss(Layer):
         if self.deeplab:
             options = self.options("softmaxloss_param")
             self.ignored = [int(v) for v in options.ignore_label]
-            given = _read_weights(Path(options.weight_source)) if options.has("weight_source") else [1.0] * classes
+            given = [1.0] * classes
         self.weights = None
+        if self.deeplab and options.has("weight_source"):
+            # read only where the layer is to run: a summary needs no files
+            del self.weights
+            self.add_buffer("weights", lambda: torch.tensor(self._read(Path(options.weight_source), classes)))
+            return
         if given:
             if len(given) != classes:
                 self.fail(f"gives {len(given)} class weights for {classes} classes")
             del self.weights
             self.add_buffer("weights", lambda: torch.tensor(given))
+
+    def _read(self, path: Path, classes: int) -> list[float]:
+        weights = _read_weights(path)
+        if len(weights) != classes:
+            self.fail(f"{path} gives {len(weights)} class weights for {classes} classes")
+        return weights
 
     def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
         label_shape(self, bottom_shapes, self.axis)

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 from repro.ops.sizes import pool_output_size
 
 if TYPE_CHECKING:
+    from repro.ops.crf import Inference, NormalizedKernel
     from repro.ops.lattice import PermutohedralLattice
     from repro.ops.pool import mask_to_switches, max_pool_switches, switches_to_mask
     from repro.ops.unpool import avg_unpool, corner_unpool, max_unpool_switches, tile_unpool, unpool_mask
 
 __all__ = [
+    "Inference",
+    "NormalizedKernel",
     "PermutohedralLattice",
     "avg_unpool",
     "corner_unpool",
@@ -29,6 +32,7 @@ __all__ = [
 ]
 
 _FILES = {
+    "crf": ("Inference", "NormalizedKernel"),
     "lattice": ("PermutohedralLattice",),
     "pool": ("mask_to_switches", "max_pool_switches", "switches_to_mask"),
     "unpool": ("avg_unpool", "corner_unpool", "max_unpool_switches", "tile_unpool", "unpool_mask"),
