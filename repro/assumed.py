@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from repro.caffe import NetSpec
+from repro.caffe import LayerSpec, NetSpec
 from repro.errors import NetError
 from repro.graph import Graph, UnfitError, build_graph
 from repro.layers import Partial, Shape, layer_class
@@ -66,7 +66,8 @@ class Assumed:
 def build_assuming(spec: NetSpec, shapes: Mapping[str, Sequence[int]] | None) -> tuple[Graph, tuple[Assumed, ...]]:
     """The net's graph, and what had to be assumed for it; raises as `build_graph` where no assumption fits."""
     labels = label_blobs(spec)
-    first: UnfitError | None = None
+    furthest: UnfitError | None = None
+    order = {id(layer): place for place, layer in enumerate(spec.layers)}
     tried = 0
     for size in _sizes(spec):
         trial = Trial(size, labels)
@@ -74,17 +75,19 @@ def build_assuming(spec: NetSpec, shapes: Mapping[str, Sequence[int]] | None) ->
             try:
                 return build_graph(spec, shapes, assume=trial), tuple(trial.said.values())
             except UnfitError as error:
-                first = first or error
+                reached = order.get(id(error.layer), -1)
+                if furthest is None or reached > order.get(id(furthest.layer), -1):
+                    furthest = error
                 if not trial.said:
                     raise
                 if not _repair(trial, error):
                     break
         tried += 1
-    assert first is not None
+    assert furthest is not None
     raise NetError(
-        f"{first}; the prototxt does not say the sizes of its data, and none of {tried} usual ones fits: give them "
+        f"{furthest}; the prototxt does not say the sizes of its data, and none of {tried} usual ones fits: give them "
         "with shapes={'data': (1, 3, 224, 224), ...} or --input data=1,3,224,224"
-    ) from first
+    ) from furthest
 
 
 class Trial:
@@ -137,7 +140,7 @@ def _repair(trial: Trial, error: UnfitError) -> bool:
     for place, blob in enumerate(layer.bottoms):
         if blob not in trial.said or blob in trial.learnt:
             continue
-        for shape in _forms(error.bottom_shapes, place):
+        for shape in (*_fixed(layer), *_forms(error.bottom_shapes, place)):
             bottoms = [shape if k == place else other for k, other in enumerate(error.bottom_shapes)]
             try:
                 layer_class(layer, bottoms)(layer, bottoms, replace(error.context, assume=None))
@@ -146,6 +149,14 @@ def _repair(trial: Trial, error: UnfitError) -> bool:
             trial.learnt[blob] = shape
             return True
     return False
+
+
+def _fixed(layer: LayerSpec) -> Iterator[Shape]:
+    """The whole shape a Reshape names; its bottom has as many values."""
+    if layer.type == "Reshape":
+        dims = tuple(int(d) for d in layer.options("reshape_param").shape.dim)
+        if len(dims) > 1 and min(dims) > 0:
+            yield dims
 
 
 def _forms(shapes: Sequence[Shape], place: int) -> Iterator[Shape]:

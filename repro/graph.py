@@ -11,6 +11,7 @@ from repro.caffe import LayerSpec, NetSpec, load_net
 from repro.errors import NetError
 from repro.layers import BuildContext, Layer, Partial, Shape, layer_class, require_all, require_exact
 from repro.layers.alignment import AlignmentTracker
+from repro.layers.base import option
 
 AUTOMATIC = "(automatic)"
 
@@ -151,14 +152,21 @@ def _with_inputs(
         for name, value in (("name", blob), ("type", "Input"), ("top", [blob])):
             message.set(name, value)
         inputs.append(LayerSpec(blob, "Input", (), (blob,), (), (), (), message, reader.where))
-    return [*inputs, *map(_with_automatic_top, spec.layers)]
+    return [*inputs, *map(_completed, spec.layers)]
 
 
-def _with_automatic_top(layer: LayerSpec) -> LayerSpec:
-    """A loss written without tops gets one, as in Caffe; it has no name there and is no output of the net."""
-    if layer.tops or not layer_class(layer).default_loss_weight:
-        return layer
-    return replace(layer, tops=(f"{layer.name} {AUTOMATIC}",))
+def _completed(layer: LayerSpec) -> LayerSpec:
+    """With the tops and bottoms that are meant and not written.
+
+    A loss written without tops gets one, as in Caffe; it has no name there and is no output of the net. A SimpleCrop
+    that names the blob to crop to in its options reads it.
+    """
+    if not layer.tops and layer_class(layer).default_loss_weight:
+        return replace(layer, tops=(f"{layer.name} {AUTOMATIC}",))
+    if layer.type == "SimpleCrop" and len(layer.bottoms) == 1:
+        name = option(layer.options("crop_param"), "blob_name", "")
+        return replace(layer, bottoms=(*layer.bottoms, str(name))) if name else layer
+    return layer
 
 
 def _as_it_is(cls: type[Layer]) -> type[Layer]:

@@ -15,14 +15,14 @@ from repro.layers.registry import register
 
 @register("SimpleCrop")
 class SimpleCrop(Layer):
-    """The top-left corner of bottom 0, as high and wide as bottom 1."""
+    """The top-left corner of bottom 0, as high and wide as bottom 1 (or the blob `crop_param { blob_name }` says)."""
 
     bottoms = (1, 2)
     fresh_tops = False
 
     def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
         if len(bottom_shapes) != 2:
-            self.fail("names the blob to crop to by crop_param { blob_name }; only a second bottom is supported")
+            self.fail("needs the blob to crop to: a second bottom, or crop_param { blob_name }")
         (n, c, *have), (*_, th, tw) = need_4d(self, bottom_shapes[0]), bottom_shapes[1]
         if have[0] < th or have[1] < tw:
             self.fail(f"bottom 0 is {have[0]}x{have[1]}, smaller than '{self.spec.bottoms[1]}', {th}x{tw}")

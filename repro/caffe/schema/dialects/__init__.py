@@ -16,6 +16,7 @@ from repro.caffe.schema.dialects.dialect import Dialect
 from repro.caffe.schema.dialects.greentea import GREENTEA
 from repro.caffe.schema.dialects.pspnet import PSPNET
 from repro.caffe.schema.dialects.segnet import SEGNET, SEGNET_CUDNN5
+from repro.caffe.schema.dialects.small import POOLING_ND, SIMPLE_CROP
 from repro.caffe.schema.dialects.ssd import SSD
 from repro.caffe.schema.dialects.tools import DEEPDETECT, NVCAFFE, SOEAVER
 
@@ -33,6 +34,8 @@ DIALECTS: tuple[Dialect, ...] = (
     DEEPDETECT,
     SOEAVER,
     NVCAFFE,
+    SIMPLE_CROP,
+    POOLING_ND,
 )
 
 __all__ = ["DIALECTS", "Dialect"]
