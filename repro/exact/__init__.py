@@ -8,34 +8,58 @@ docs/numerics.md has the figures.
 from repro.exact.activation import power, relu, sigmoid, tanh
 from repro.exact.batch_norm import bn_inference, bn_learn
 from repro.exact.blas import BlasInfo, blas_info, blas_threads
+from repro.exact.channels import batch_norm, bias, mvn, prelu, scale
 from repro.exact.columns import Window
 from repro.exact.combine import eltwise_product, eltwise_sum, split
 from repro.exact.convolution import convolution, deconvolution
+from repro.exact.functions import absolute, bnll, elu, exponential, logarithm, sigmoid_by_tanh, swish
 from repro.exact.inner_product import inner_product
+from repro.exact.local import local
+from repro.exact.losses import euclidean_loss, sigmoid_loss
 from repro.exact.lrn import lrn_across, lrn_within
 from repro.exact.pooling import average_pool
+from repro.exact.reduction import hinge_loss, reduction
 from repro.exact.softmax import softmax, softmax_loss
+from repro.exact.vectors import axpby
 
 __all__ = [
     "BlasInfo",
     "Window",
+    "absolute",
     "average_pool",
+    "axpby",
+    "batch_norm",
+    "bias",
     "blas_info",
     "blas_threads",
     "bn_inference",
     "bn_learn",
+    "bnll",
     "convolution",
     "deconvolution",
     "eltwise_product",
     "eltwise_sum",
+    "elu",
+    "euclidean_loss",
+    "exponential",
+    "hinge_loss",
     "inner_product",
+    "local",
+    "logarithm",
     "lrn_across",
     "lrn_within",
+    "mvn",
     "power",
+    "prelu",
+    "reduction",
     "relu",
+    "scale",
     "sigmoid",
+    "sigmoid_by_tanh",
+    "sigmoid_loss",
     "softmax",
     "softmax_loss",
     "split",
+    "swish",
     "tanh",
 ]

@@ -54,6 +54,7 @@ class _OpenBlas:
         self.sgemv = self._get("cblas_sgemv", None, e, e, n, n, f, p, n, p, n, f, p, n)
         self.saxpy = self._get("cblas_saxpy", None, n, f, p, n, p, n)
         self.sscal = self._get("cblas_sscal", None, n, f, p, n)
+        self.sasum = self._get("cblas_sasum", f, n, p, n)
         self.sdot = self._get("cblas_sdot", f, n, p, n, p, n)
 
     def _get(self, name: str, result: Any = ctypes.c_int, *arguments: Any) -> Any:
@@ -149,6 +150,18 @@ def scal(alpha: float, out: np.ndarray) -> np.ndarray:
 def axpby(alpha: float, x: np.ndarray, beta: float, out: np.ndarray) -> np.ndarray:
     """out = alpha * x + beta * out as Caffe's mkl_alternate.hpp has it: a scal, then an axpy; returns out."""
     return axpy(alpha, x, scal(beta, out))
+
+
+def dot(x: np.ndarray, y: np.ndarray) -> float:
+    """Sum of x * y over all elements."""
+    if x.size != y.size:
+        raise ValueError(f"dot: {x.shape} and {y.shape}")
+    return float(_openblas().sdot(x.size, _at(x), 1, _at(y), 1))
+
+
+def asum(x: np.ndarray) -> float:
+    """Sum of the magnitudes of all elements."""
+    return float(_openblas().sasum(x.size, _at(x), 1))
 
 
 def strided_dots(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -1,87 +1,85 @@
-"""im2col and col2im: images as the columns a matrix product can take, and back by adding.
+"""im2col and col2im: images as the columns a matrix product can take, and back by adding; any number of axes.
 
 Source: `im2col.cpp` of BVLC Caffe. Dilation as in its later versions.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-Pair = tuple[int, int]
+Sizes = tuple[int, ...]
 
 
 class Window(NamedTuple):
-    """Geometry of a sliding window, (h, w) each."""
+    """Geometry of a sliding window, one size per spatial axis each."""
 
-    kernel: Pair
-    stride: Pair
-    pad: Pair
-    dilation: Pair
+    kernel: Sizes
+    stride: Sizes
+    pad: Sizes
+    dilation: Sizes
 
     @property
     def is_point(self) -> bool:
         """1x1, without stride or pad: the columns are the image itself."""
-        return self.kernel == (1, 1) and self.stride == (1, 1) and self.pad == (0, 0)
+        return set(self.kernel) == set(self.stride) == {1} and set(self.pad) == {0}
 
-    def places(self, size: Pair) -> Pair:
+    def places(self, size: Sizes) -> Sizes:
         """How many positions the window has on a plane of this size."""
-        h, w = (
-            (size[a] + 2 * self.pad[a] - (self.dilation[a] * (self.kernel[a] - 1) + 1)) // self.stride[a] + 1
-            for a in (0, 1)
-        )
-        return h, w
+        return tuple(
+            (s + 2 * p - (d * (k - 1) + 1)) // t + 1 for s, k, t, p, d in zip(size, *self, strict=True)
+        )  # fmt: skip
 
-    def span(self, places: Pair) -> Pair:
+    def span(self, places: Sizes) -> Sizes:
         """The least plane on which the window has that many positions: the size of a transposed convolution's top."""
-        h, w = (
-            self.stride[a] * (places[a] - 1) + self.dilation[a] * (self.kernel[a] - 1) + 1 - 2 * self.pad[a]
-            for a in (0, 1)
-        )
-        return h, w
+        return tuple(t * (n - 1) + d * (k - 1) + 1 - 2 * p for n, k, t, p, d in zip(places, *self, strict=True))
 
-    def offsets(self, places: Pair) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
+    def offsets(self, places: Sizes) -> Iterator[tuple[Sizes, tuple[slice, ...]]]:
         """Every kernel offset in ascending order, with the elements of the padded plane all positions see there."""
-        for i in range(self.kernel[0]):
-            for j in range(self.kernel[1]):
-                starts = i * self.dilation[0], j * self.dilation[1]
-                rows, columns = (
-                    slice(starts[a], starts[a] + self.stride[a] * (places[a] - 1) + 1, self.stride[a]) for a in (0, 1)
-                )
-                yield i, j, (rows, columns)
+        for offset in itertools.product(*map(range, self.kernel)):
+            starts = (i * d for i, d in zip(offset, self.dilation, strict=True))
+            yield offset, tuple(
+                slice(start, start + t * (n - 1) + 1, t)
+                for start, t, n in zip(starts, self.stride, places, strict=True)
+            )  # fmt: skip
 
-    def padded(self, channels: int, size: Pair) -> np.ndarray:
-        return np.zeros((channels, size[0] + 2 * self.pad[0], size[1] + 2 * self.pad[1]), np.float32)
+    def padded(self, channels: int, size: Sizes) -> np.ndarray:
+        return np.zeros((channels, *(s + 2 * p for s, p in zip(size, self.pad, strict=True))), np.float32)
 
-    def inside(self, size: Pair) -> tuple[slice, slice]:
+    def inside(self, size: Sizes) -> tuple[slice, ...]:
         """Where the plane lies in its padded self."""
-        rows, columns = (slice(self.pad[a], self.pad[a] + size[a]) for a in (0, 1))
-        return rows, columns
+        return tuple(slice(p, p + s) for s, p in zip(size, self.pad, strict=True))
+
+
+def _all_channels(offset: Sizes) -> tuple[Any, ...]:
+    return (slice(None), *offset)
 
 
 def im2col(image: np.ndarray, window: Window) -> np.ndarray:
-    """(C, H, W) -> (C*kh*kw, positions)."""
-    channels, size = image.shape[0], (image.shape[1], image.shape[2])
+    """(C, *size) -> (C * kernel's elements, positions)."""
+    channels, size = image.shape[0], image.shape[1:]
     if window.is_point:
         return image.reshape(channels, -1)
     places = window.places(size)
     padded = window.padded(channels, size)
     padded[(slice(None), *window.inside(size))] = image
     columns = np.empty((channels, *window.kernel, *places), np.float32)
-    for i, j, seen in window.offsets(places):
-        columns[:, i, j] = padded[(slice(None), *seen)]
-    return columns.reshape(-1, places[0] * places[1])
+    for offset, seen in window.offsets(places):
+        columns[_all_channels(offset)] = padded[(slice(None), *seen)]
+    return columns.reshape(-1, math.prod(places))
 
 
-def col2im(columns: np.ndarray, channels: int, size: Pair, window: Window) -> np.ndarray:
-    """(C*kh*kw, positions) -> (C, H, W): each element is the sum of its columns, kernel offsets ascending."""
+def col2im(columns: np.ndarray, channels: int, size: Sizes, window: Window) -> np.ndarray:
+    """(C * kernel's elements, positions) -> (C, *size): each element is the sum of its columns, offsets ascending."""
     if window.is_point:
         return columns.reshape(channels, *size)
     places = window.places(size)
     split = columns.reshape(channels, *window.kernel, *places)
     padded = window.padded(channels, size)
-    for i, j, seen in window.offsets(places):
-        padded[(slice(None), *seen)] += split[:, i, j]
+    for offset, seen in window.offsets(places):
+        padded[(slice(None), *seen)] += split[_all_channels(offset)]
     return np.ascontiguousarray(padded[(slice(None), *window.inside(size))])

@@ -11,38 +11,26 @@ from typing import Any
 import numpy as np
 import torch
 
-from repro.errors import UnsupportedError
 from repro.exact.arrays import GradientSum, array, ones
 from repro.exact.blas import gemm, gemv
-from repro.exact.columns import Pair, Window, col2im, im2col
+from repro.exact.columns import Sizes, Window, col2im, im2col
 
 
 def convolution(
     bottoms: Sequence[torch.Tensor], weight: torch.Tensor, bias: torch.Tensor | None, window: Window, group: int
 ) -> tuple[torch.Tensor, ...]:
-    """Cross-correlation of each bottom (N, C, H, W) with weight (M, C/group, kh, kw) -> (N, M, h, w).
+    """Cross-correlation of each bottom (N, C, *size) with weight (M, C/group, *kernel) -> (N, M, *places).
 
     All float32 on the CPU. The gradients of weight and bias are summed bottom by bottom, image by image.
     """
-    _require_planes(bottoms)
     return _Convolution.apply(weight, bias, window, group, *bottoms)
 
 
 def deconvolution(
     bottoms: Sequence[torch.Tensor], weight: torch.Tensor, bias: torch.Tensor | None, window: Window, group: int
 ) -> tuple[torch.Tensor, ...]:
-    """The transpose: each bottom (N, C, h, w) with weight (C, M/group, kh, kw) -> (N, M, H, W), the least H and W."""
-    _require_planes(bottoms)
+    """The transpose: each bottom (N, C, *places) with weight (C, M/group, *kernel) -> (N, M, *size), size the least."""
     return _Deconvolution.apply(weight, bias, window, group, *bottoms)
-
-
-def _require_planes(bottoms: Sequence[torch.Tensor]) -> None:
-    for x in bottoms:
-        if x.dim() != 4:
-            raise UnsupportedError(
-                f"numerics 'exact' has convolutions over planes (N, C, H, W) only, got shape {tuple(x.shape)}; use "
-                f"numerics 'native'"
-            )
 
 
 def _correlate(image: np.ndarray, weight: np.ndarray, window: Window, group: int) -> np.ndarray:
@@ -54,7 +42,9 @@ def _correlate(image: np.ndarray, weight: np.ndarray, window: Window, group: int
     return out.reshape(-1, columns.shape[2])
 
 
-def _spread(image: np.ndarray, weight: np.ndarray, window: Window, group: int, channels: int, size: Pair) -> np.ndarray:
+def _spread(
+    image: np.ndarray, weight: np.ndarray, window: Window, group: int, channels: int, size: Sizes
+) -> np.ndarray:
     """The transpose of `_correlate`: (M, h, w) -> (channels, *size)."""
     rows = image.reshape(group, weight.shape[1], -1)
     columns = np.empty((group, weight.shape[2], rows.shape[2]), np.float32)
@@ -93,7 +83,7 @@ class _Convolution(torch.autograd.Function):
         w = _grouped(array(weight), group)
         tops = []
         for x in bottoms:
-            y = np.empty((x.shape[0], weight.shape[0], *window.places((x.shape[2], x.shape[3]))), np.float32)
+            y = np.empty((x.shape[0], weight.shape[0], *window.places(tuple(x.shape[2:]))), np.float32)
             for image, out in zip(array(x), y, strict=True):
                 flat = _correlate(image, w, window, group)
                 _add_bias(flat, bias)
@@ -110,7 +100,7 @@ class _Convolution(torch.autograd.Function):
         w = _grouped(array(ctx.weight), group)
         wanted = ctx.needs_input_grad[4:]
         back = [
-            np.stack([_spread(d, w, window, group, x.shape[1], (x.shape[2], x.shape[3])) for d in dy]) if want else None
+            np.stack([_spread(d, w, window, group, x.shape[1], x.shape[2:]) for d in dy]) if want else None
             for (x, dy), want in zip(pairs, wanted, strict=True)
         ]
         return dw, db, None, None, *(None if dx is None else torch.from_numpy(dx) for dx in back)
@@ -126,7 +116,7 @@ class _Deconvolution(torch.autograd.Function):
         w, channels = _grouped(array(weight), group), weight.shape[1] * group
         tops = []
         for x in bottoms:
-            size = window.span((x.shape[2], x.shape[3]))
+            size = window.span(tuple(x.shape[2:]))
             y = np.empty((x.shape[0], channels, *size), np.float32)
             for image, out in zip(array(x), y, strict=True):
                 out[...] = _spread(image, w, window, group, channels, size)

@@ -36,12 +36,15 @@ class ReLU(Layer):
 
 @register("Sigmoid")
 class Sigmoid(Layer):
-    """1 / (1 + exp(-x))."""
+    """1 / (1 + exp(-x)). Exact: as tanh in BVLC's Caffe, which has it so since 1.0; by exp in the forks, all older."""
 
     has_exact = True
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return (exact.sigmoid(bottoms[0]) if self.exact else bottoms[0].sigmoid(),)
+        if self.exact:
+            form = exact.sigmoid_by_tanh if self.context.dialect == "bvlc" else exact.sigmoid
+            return (form(bottoms[0]),)
+        return (bottoms[0].sigmoid(),)
 
 
 @register("TanH")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from repro.caffe import LayerSpec
 from repro.layers.base import Layer, Shape
 from repro.layers.batch_norm_fused import FusedBatchNorm, is_fused
-from repro.layers.later import torch
+from repro.layers.later import exact, torch
 from repro.layers.registry import register
 
 
@@ -22,6 +22,8 @@ class BatchNorm(Layer):
     both 0. They are used where `use_global_stats` says so, by default in TEST; else the batch's own (biased) ones, and
     then the sums move: s = moving_average_fraction * s + batch, with the unbiased variance.
     """
+
+    has_exact = True
 
     mean: torch.Tensor
     variance: torch.Tensor
@@ -63,7 +65,7 @@ class BatchNorm(Layer):
         return mean, (self.variance.detach() * scale + self.eps).sqrt().view(shape)
 
     def overwrite(self, x: torch.Tensor) -> torch.Tensor | None:
-        if not self.stored or x.dim() < 2:
+        if not self.stored or self.exact or x.dim() < 2:
             return None
         mean, deviation = self._stored_statistics(x)
         return x.sub_(mean).div_(deviation)
@@ -73,6 +75,9 @@ class BatchNorm(Layer):
         flat = x.dim() < 2
         if flat:
             x = x.view(-1, 1)
+        if self.exact:
+            y = self._exactly(x)
+            return (y.view(-1) if flat else y,)
         if self.stored:
             mean, deviation = self._stored_statistics(x)
         else:
@@ -83,6 +88,19 @@ class BatchNorm(Layer):
             deviation = (variance + self.eps).sqrt()
         y = (x - mean) / deviation
         return (y.view(-1) if flat else y,)
+
+    def _exactly(self, x: torch.Tensor) -> torch.Tensor:
+        factor = self.factor.detach()
+        scale = torch.where(factor == 0, factor, 1 / factor)
+        mean, variance = self.mean.detach() * scale, self.variance.detach() * scale
+        y, mean, variance = exact.batch_norm(x, mean, variance, self.eps, self.stored)
+        if not self.stored:
+            count = x.numel() // self.channels
+            with torch.no_grad():
+                self.factor.mul_(self.fraction).add_(1)
+                exact.axpby(1.0, mean, self.fraction, self.mean.data)
+                exact.axpby(count / (count - 1) if count > 1 else 1.0, variance, self.fraction, self.variance.data)
+        return y
 
     def _move(self, mean: torch.Tensor, variance: torch.Tensor, count: int) -> None:
         with torch.no_grad():

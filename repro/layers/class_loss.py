@@ -12,7 +12,7 @@ from repro.caffe import read_binaryproto
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape, axis_of
 from repro.layers.labels import class_labels, label_shape
-from repro.layers.later import F, torch
+from repro.layers.later import F, exact, torch
 from repro.layers.loss import loss_divisor, normalization_of
 from repro.layers.registry import register
 
@@ -44,11 +44,15 @@ class _LabelLoss(Layer):
 class HingeLoss(_LabelLoss):
     """Sum over classes of m = max(0, 1 - s x), s = 1 for the true class and -1 for the others, over N; L2: of m^2."""
 
+    has_exact = True
+
     def setup(self, bottom_shapes: list[Shape]) -> None:
         self.squared = self.options("hinge_loss_param").norm == "L2"
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         x = bottoms[0].flatten(1)
+        if self.exact:
+            return (exact.hinge_loss(x, self.labels(bottoms[1], x), self.squared),)
         sign = torch.ones_like(x).scatter(1, self.labels(bottoms[1], x), -1.0)
         margin = (1 + sign * x).clamp(min=0)
         return ((margin.square() if self.squared else margin).sum() / x.shape[0],)

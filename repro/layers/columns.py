@@ -18,6 +18,8 @@ from repro.ops.sizes import pool_output_size
 class Im2col(Layer):
     """Every window of a convolution as one column: top (N, C*kh*kw, h, w)."""
 
+    has_exact = True
+
     def setup(self, bottom_shapes: list[Shape]) -> None:
         options = self.options("convolution_param")
         self.kernel = at_least(

@@ -54,8 +54,6 @@ class _ConvolutionBase(Layer):
         """How many spatial axes the bottom has."""
         if not 3 <= len(shape) <= 5:
             self.fail(f"bottom '{self.spec.bottoms[0]}' has shape {shape}, expected (N, C, ...) with 1 to 3 axes more")
-        if self.exact and len(shape) != 4:
-            self.fail(f"numerics 'exact' is for two spatial axes, bottom '{self.spec.bottoms[0]}' has shape {shape}")
         return len(shape) - 2
 
     def _group(self, options: Any, channels: int) -> int:
@@ -75,10 +73,7 @@ class _ConvolutionBase(Layer):
 
     @property
     def window(self) -> exact.Window:
-        kernel, stride, pad, dilation = (
-            (sizes[0], sizes[1]) for sizes in (self.kernel, self.stride, self.pad, self.dilation)
-        )
-        return exact.Window(kernel, stride, pad, dilation)
+        return exact.Window(self.kernel, self.stride, self.pad, self.dilation)
 
     def weight_shape(self) -> Shape:
         raise NotImplementedError

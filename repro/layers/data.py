@@ -82,6 +82,8 @@ class DummyData(Layer):
     A constant is filled once, anything else anew on every pass, as in Caffe.
     """
 
+    has_exact = True
+
     bottoms = (0, 0)
     tops: ClassVar[tuple[int, int | None]] = (1, None)
     place: torch.Tensor

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from repro.layers.base import Layer, Shape, filler_of
-from repro.layers.later import F, torch
+from repro.layers.later import F, exact, torch
 from repro.layers.registry import register
 
 
@@ -16,7 +16,11 @@ from repro.layers.registry import register
 class AbsVal(Layer):
     """|x|."""
 
+    has_exact = True
+
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if self.exact:
+            return (exact.absolute(bottoms[0]),)
         return (bottoms[0].abs(),)
 
 
@@ -24,7 +28,11 @@ class AbsVal(Layer):
 class BNLL(Layer):
     """log(1 + exp(x)), computed without overflow."""
 
+    has_exact = True
+
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if self.exact:
+            return (exact.bnll(bottoms[0]),)
         x = bottoms[0]
         return (x.clamp(min=0) + torch.log(1 + torch.exp(-x.abs())),)
 
@@ -32,6 +40,8 @@ class BNLL(Layer):
 @register("Clip")
 class Clip(Layer):
     """x limited to [min, max]."""
+
+    has_exact = True
 
     def setup(self, bottom_shapes: list[Shape]) -> None:
         options = self.options("clip_param")
@@ -47,6 +57,8 @@ class Clip(Layer):
 class ReLU6(Layer):
     """x limited to [0, 6]."""
 
+    has_exact = True
+
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return (F.relu6(bottoms[0]),)
 
@@ -55,10 +67,14 @@ class ReLU6(Layer):
 class ELU(Layer):
     """x where positive, else alpha * (exp(x) - 1)."""
 
+    has_exact = True
+
     def setup(self, bottom_shapes: list[Shape]) -> None:
         self.alpha = float(self.options("elu_param").alpha)
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if self.exact:
+            return (exact.elu(bottoms[0], self.alpha),)
         x = bottoms[0]
         return (x.clamp(min=0) + self.alpha * (torch.exp(x.clamp(max=0)) - 1),)
 
@@ -76,12 +92,16 @@ def _log_base(layer: Layer, base: float) -> float:
 class Exp(Layer):
     """base ** (shift + scale * x)."""
 
+    has_exact = True
+
     def setup(self, bottom_shapes: list[Shape]) -> None:
         options = self.options("exp_param")
         log_base = _log_base(self, float(options.base))
         self.inner, self.outer = log_base * float(options.scale), math.exp(log_base * float(options.shift))
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if self.exact:
+            return (exact.exponential(bottoms[0], self.inner, self.outer),)
         return (torch.exp(bottoms[0] * self.inner) * self.outer,)
 
 
@@ -89,18 +109,24 @@ class Exp(Layer):
 class Log(Layer):
     """Logarithm to `base` of (shift + scale * x)."""
 
+    has_exact = True
+
     def setup(self, bottom_shapes: list[Shape]) -> None:
         options = self.options("log_param")
-        self.outer = 1 / _log_base(self, float(options.base))
+        self.log_base = _log_base(self, float(options.base))
         self.scale, self.shift = float(options.scale), float(options.shift)
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return (torch.log(bottoms[0] * self.scale + self.shift) * self.outer,)
+        if self.exact:
+            return (exact.logarithm(bottoms[0], self.scale, self.shift, self.log_base),)
+        return (torch.log(bottoms[0] * self.scale + self.shift) / self.log_base,)
 
 
 @register("PReLU")
 class PReLU(Layer):
     """x where positive, else slope * x; blob slope, one per channel (C,) or one for all () with `channel_shared`."""
+
+    has_exact = True
 
     slope: torch.Tensor
 
@@ -117,6 +143,8 @@ class PReLU(Layer):
         return [bottom_shapes[0]]
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if self.exact:
+            return (exact.prelu(bottoms[0], self.slope),)
         return (F.prelu(bottoms[0], self.slope.view(-1)),)
 
 
@@ -124,16 +152,22 @@ class PReLU(Layer):
 class Swish(Layer):
     """x / (1 + exp(-beta * x))."""
 
+    has_exact = True
+
     def setup(self, bottom_shapes: list[Shape]) -> None:
         self.beta = float(self.options("swish_param").beta)
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if self.exact:
+            return (exact.swish(bottoms[0], self.beta),)
         return (bottoms[0] * torch.sigmoid(self.beta * bottoms[0]),)
 
 
 @register("Threshold")
 class Threshold(Layer):
     """1 where x is greater than the threshold, else 0; no gradient."""
+
+    has_exact = True
 
     def setup(self, bottom_shapes: list[Shape]) -> None:
         self.threshold = float(self.options("threshold_param").threshold)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from repro.layers.alignment import Affine, window_map
 from repro.layers.base import Layer, Shape, filler_of, need_4d
-from repro.layers.later import F, torch
+from repro.layers.later import F, exact, torch
 from repro.layers.registry import register
 
 
@@ -20,6 +20,7 @@ class Local(Layer):
     Blobs weight (num_output, 1, C*k*k, places) and bias (1, 1, num_output, places), so the input's size is fixed.
     """
 
+    has_exact = True
     weight: torch.Tensor
     bias: torch.Tensor | None
 
@@ -58,6 +59,9 @@ class Local(Layer):
         return affine, affine
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if self.exact:
+            window = exact.Window((self.kernel,) * 2, (self.stride,) * 2, (self.pad,) * 2, (1, 1))
+            return (exact.local(bottoms[0], self.weight, self.bias, window),)
         columns = F.unfold(bottoms[0], self.kernel, padding=self.pad, stride=self.stride)
         y = torch.einsum("nkp,okp->nop", columns, self.weight[:, 0])
         if self.bias is not None:

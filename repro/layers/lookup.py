@@ -66,6 +66,8 @@ class Filter(_Lookup):
     How many that are is known only when it runs; until then the tops' shapes are those of the bottoms.
     """
 
+    has_exact = True
+
     bottoms = (2, None)
     tops = (1, None)
 
@@ -88,6 +90,8 @@ class Filter(_Lookup):
 @register("BatchReindex")
 class BatchReindex(_Lookup):
     """Items of bottom 0 in the order that bottom 1 says; an item may come again or not at all."""
+
+    has_exact = True
 
     bottoms = (2, 2)
 

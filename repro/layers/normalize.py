@@ -6,7 +6,7 @@ Source: `mvn_layer.cpp` of BVLC Caffe 1.0, `normalize_layer.cpp` of weiliu89/caf
 from __future__ import annotations
 
 from repro.layers.base import Layer, Shape, filler_of, need_4d
-from repro.layers.later import torch
+from repro.layers.later import exact, torch
 from repro.layers.registry import register
 
 
@@ -14,6 +14,8 @@ from repro.layers.registry import register
 class MVN(Layer):
     """x minus its mean, over (standard deviation + eps) with `normalize_variance`; per channel of each item, or per
     item with `across_channels`."""
+
+    has_exact = True
 
     def setup(self, bottom_shapes: list[Shape]) -> None:
         options = self.options("mvn_param")
@@ -23,6 +25,8 @@ class MVN(Layer):
             self.fail(f"bottom has shape {bottom_shapes[0]}; nothing to take a mean over")
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if self.exact:
+            return (exact.mvn(bottoms[0], self.by_variance, self.first == 1, self.eps),)
         x = bottoms[0]
         axes = tuple(range(self.first, x.dim()))
         centred = x - x.mean(axes, keepdim=True)

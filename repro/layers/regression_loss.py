@@ -10,7 +10,7 @@ import math
 
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape, option
-from repro.layers.later import torch
+from repro.layers.later import exact, torch
 from repro.layers.registry import register
 
 
@@ -38,13 +38,18 @@ class EuclideanLoss(RegressionLoss):
     gradient, w (a - b) over that number, is not that of its loss (w is in it once), and is kept so.
     """
 
+    has_exact = True
     bottoms = (2, 3)
 
     def setup(self, bottom_shapes: list[Shape]) -> None:
+        if self.exact and (len(bottom_shapes) == 3 or self.context.dialect == "greentea"):
+            self.fail("naibaf7's form has no bit-exact form; use numerics 'native'")
         if len(bottom_shapes) == 3 and math.prod(bottom_shapes[2]) != math.prod(bottom_shapes[0]):
             self.fail(f"weights '{self.spec.bottoms[2]}' have shape {bottom_shapes[2]}, the values {bottom_shapes[0]}")
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if self.exact:
+            return (exact.euclidean_loss(*bottoms),)
         a, b = bottoms[:2]
         d = a - b.reshape(a.shape)
         if len(bottoms) == 2 and self.context.dialect != "greentea":

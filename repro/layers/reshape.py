@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape, axis_of
-from repro.layers.later import torch
+from repro.layers.later import exact, torch
 from repro.layers.registry import register
 
 
@@ -26,6 +26,8 @@ class _NewAxes(Layer):
 @register("Reshape")
 class Reshape(_NewAxes):
     """The `num_axes` axes from `axis` on (-1: all) get new sizes: 0 copies the bottom's, one -1 is inferred."""
+
+    has_exact = True
 
     def setup(self, bottom_shapes: list[Shape]) -> None:
         options = self.options("reshape_param")
@@ -70,6 +72,8 @@ class Reshape(_NewAxes):
 class Permute(_NewAxes):
     """Top axis i is bottom axis order[i]; axes not named follow in their order."""
 
+    has_exact = True
+
     def setup(self, bottom_shapes: list[Shape]) -> None:
         rank = len(bottom_shapes[0])
         order = [int(a) for a in self.options("permute_param").order]
@@ -88,6 +92,8 @@ class Permute(_NewAxes):
 class Tile(_NewAxes):
     """`tiles` copies one after the other along `axis`."""
 
+    has_exact = True
+
     def setup(self, bottom_shapes: list[Shape]) -> None:
         options = self.options("tile_param")
         self.tiles = int(options.tiles)
@@ -100,6 +106,8 @@ class Tile(_NewAxes):
         return [(*shape[: self.axis], shape[self.axis] * self.tiles, *shape[self.axis + 1 :])]
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if self.exact:
+            return (torch.cat(exact.split(bottoms[0], self.tiles), self.axis),)
         return (torch.cat([bottoms[0]] * self.tiles, self.axis),)
 
 
@@ -115,13 +123,18 @@ _REDUCTIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 class Reduction(_NewAxes):
     """coeff * SUM, ASUM (of magnitudes), SUMSQ (of squares) or MEAN over all axes from `axis` on."""
 
+    has_exact = True
+
     def setup(self, bottom_shapes: list[Shape]) -> None:
         options = self.options("reduction_param")
-        self.reduce, self.coeff = _REDUCTIONS[options.operation], float(options.coeff)
+        self.operation, self.coeff = options.operation, float(options.coeff)
         self.axis = axis_of(self, int(options.axis), len(bottom_shapes[0]))
 
     def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
         return [bottom_shapes[0][: self.axis]]
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return (self.coeff * self.reduce(bottoms[0].flatten(self.axis)),)
+        if self.exact:
+            shape = bottoms[0].shape[: self.axis]
+            return (exact.reduction(bottoms[0].reshape(shape.numel(), -1), self.operation, self.coeff).reshape(shape),)
+        return (self.coeff * _REDUCTIONS[self.operation](bottoms[0].flatten(self.axis)),)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from repro.layers.base import Layer, Shape, axis_of, filler_of
-from repro.layers.later import torch
+from repro.layers.later import exact, torch
 from repro.layers.registry import register
 
 
@@ -57,6 +57,8 @@ class Scale(_Spread):
     With a second bottom that one is the scale, and the only blob is the bias.
     """
 
+    has_exact = True
+
     scale: torch.Tensor | None
     bias: torch.Tensor | None
 
@@ -72,7 +74,7 @@ class Scale(_Spread):
             self.add_blob("bias", self.small, filler_of(options, "bias_filler"))
 
     def overwrite(self, x: torch.Tensor) -> torch.Tensor | None:
-        if self.scale is None:
+        if self.scale is None or self.exact:
             return None
         x.mul_(self.spread(self.scale, x))
         return x if self.bias is None else x.add_(self.spread(self.bias, x))
@@ -81,6 +83,9 @@ class Scale(_Spread):
         x = bottoms[0]
         scale = bottoms[1] if len(bottoms) > 1 else self.scale
         assert scale is not None
+        if self.exact:
+            y = exact.scale(x, scale, self.axis)
+            return (y if self.bias is None else exact.bias(y, self.bias, self.axis),)
         y = x * self.spread(scale, x)
         return (y if self.bias is None else y + self.spread(self.bias, x),)
 
@@ -88,6 +93,8 @@ class Scale(_Spread):
 @register("Bias")
 class Bias(_Spread):
     """x + bias; the bias is a blob (filler: 0) or the second bottom."""
+
+    has_exact = True
 
     bias: torch.Tensor | None
 
@@ -102,4 +109,6 @@ class Bias(_Spread):
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         bias = bottoms[1] if len(bottoms) > 1 else self.bias
         assert bias is not None
+        if self.exact:
+            return (exact.bias(bottoms[0], bias, self.axis),)
         return (bottoms[0] + self.spread(bias, bottoms[0]),)

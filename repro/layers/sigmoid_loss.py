@@ -6,7 +6,7 @@ import math
 
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape
-from repro.layers.later import F, torch
+from repro.layers.later import F, exact, torch
 from repro.layers.loss import loss_divisor, normalization_of
 from repro.layers.registry import register
 
@@ -19,6 +19,7 @@ class SigmoidCrossEntropyLoss(Layer):
     class-balanced loss this same name; a prototxt does not show which is meant, and this is BVLC's.
     """
 
+    has_exact = True
     bottoms = (2, 2)
     tops = (1, 2)
     default_loss_weight = 1.0
@@ -40,6 +41,10 @@ class SigmoidCrossEntropyLoss(Layer):
         x = bottoms[0]
         target = bottoms[1].detach().reshape(x.shape)
         counted = torch.ones_like(x) if self.ignore is None else (target.trunc() != self.ignore).to(x)
+        if self.exact:
+            divisor = float(loss_divisor(self.normalization, counted, x.shape[0]))
+            loss = exact.sigmoid_loss(x, target, counted > 0, divisor)
+            return (loss, exact.sigmoid_by_tanh(x))[: len(self.spec.tops)]
         each = F.binary_cross_entropy_with_logits(x, target, reduction="none")
         loss = (each * counted).sum() / loss_divisor(self.normalization, counted, x.shape[0])
         return (loss, x.sigmoid())[: len(self.spec.tops)]

@@ -50,6 +50,14 @@ def test_layers() -> None:
     run_checks(str(HERE / "checks_layers.py"))
 
 
+def test_bvlc_layers() -> None:
+    run_checks(str(HERE / "checks_bvlc.py"))
+
+
+def test_real_models() -> None:
+    run_checks(str(HERE / "checks_models.py"))
+
+
 def test_solver() -> None:
     run_checks(str(HERE / "checks_solver.py"))
 

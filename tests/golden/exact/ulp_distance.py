@@ -18,6 +18,11 @@ def differing(found: np.ndarray, expected: np.ndarray) -> str:
     return f"{int(wrong.sum())} of {a.size} differ, by at most {int(distance.max())} ULP"
 
 
+def furthest(found: np.ndarray, expected: np.ndarray) -> int:
+    """The largest distance of two elements in ULP; for values without NaN."""
+    return int(np.abs(_ordered(np.float32(found)) - _ordered(np.float32(expected))).max(initial=0))
+
+
 def _ordered(values: np.ndarray) -> np.ndarray:
     """Integers in the order of the floats, neighbours 1 apart."""
     bits = values.view(np.int32).astype(np.int64)
