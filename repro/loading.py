@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from repro.caffe import Model, read_caffemodel, write_caffemodel
+from repro.caffe.mapped import own_values
 from repro.errors import WeightsError
 from repro.layers.fillers import LEGACY_BLOBS, fill
 
@@ -85,7 +86,7 @@ def load_weights(
         if name not in absent:
             for key, blob in zip(list(layer._parameters), stored[name], strict=True):
                 shape = tuple(layer._parameters[key].shape)  # type: ignore[union-attr]
-                _store(net, layer, key, torch.from_numpy(np.array(blob.array, dtype=np.float32).reshape(shape)))
+                _store(net, layer, key, torch.from_numpy(own_values(blob.array).reshape(shape)))
     unused = [name for name, blobs in stored.items() if blobs and name not in wanted]
     return LoadReport(label, [n for n in wanted if n not in absent], missing, unused, reshaped)
 
