@@ -231,7 +231,7 @@ class Net(nn.Module):
         for name, given in inputs.items():
             if name not in self.graph.inputs:
                 raise InputError(f"{self.spec.source}: no input '{name}'; the net's inputs: {list(self.graph.inputs)}")
-            tensor = given if isinstance(given, torch.Tensor) else torch.as_tensor(np.asarray(given))
+            tensor = given if isinstance(given, torch.Tensor) else torch.as_tensor(np.ascontiguousarray(given))
             if tensor.is_complex():
                 raise InputError(f"input '{name}' has dtype {tensor.dtype}; expected real numbers")
             if tensor.numel() == 0:

@@ -107,9 +107,10 @@ def write_caffemodel(
 ) -> None:
     """Writes layers (name, V2 type, blobs) as a .caffemodel, layer by layer, and puts it in place when it is complete.
 
-    Blobs are float32, or float64 in a V2 file. V1 has only 4-D shapes: fewer axes get leading ones. ``net`` adds each
-    layer's bottoms, tops and parameters, as Caffe's own snapshots have them. Input layers have no place in V1 and are
-    left out there. ``version`` "HDF5" (the default for a path that ends in .h5) writes names and blobs alone.
+    Blobs are float32, or in a V2 file float64 or float16 (as NVIDIA's raw values). V1 has only 4-D shapes: fewer axes
+    get leading ones. ``net`` adds each layer's bottoms, tops and parameters, as Caffe's own snapshots have them. Input
+    layers have no place in V1 and are left out there. ``version`` "HDF5" (the default for a path that ends in .h5)
+    writes names and blobs alone.
     InputError for other dtypes, more than four axes in V1, and types without a V1 number.
     """
     version = _version(path, version)
@@ -264,9 +265,12 @@ def _layer_message(known: Schema, name: str, type_: str, spec: Message | None, v
 
 def _blob_message(known: Schema, array: np.ndarray, legacy: bool, label: str) -> Message:
     array = np.asarray(array)
-    if array.dtype not in (np.float32, np.float64) or (legacy and array.dtype != np.float32):
-        expected = "float32" if legacy else "float32 or float64"
+    if array.dtype not in (np.float16, np.float32, np.float64) or (legacy and array.dtype != np.float32):
+        expected = "float32" if legacy else "float16, float32 or float64"
         raise InputError(f"{label}: dtype {array.dtype}; expected {expected}")
+    if array.dtype == np.float16:
+        # a field of NVIDIA's fork, which the dialects' own schemas lack
+        known = weights_schema()
     blob = Message(known, known.message("BlobProto"))
     if legacy:
         if array.ndim > 4:
@@ -277,7 +281,11 @@ def _blob_message(known: Schema, array: np.ndarray, legacy: bool, label: str) ->
         shape = blob.new("shape")
         shape.set("dim", array.shape)
         blob.set("shape", shape)
-    blob.set("data" if array.dtype == np.float32 else "double_data", array.reshape(-1))
+    if array.dtype == np.float16:
+        blob.set("raw_data_type", "FLOAT16")
+        blob.set("raw_data", array.astype("<f2").tobytes())
+    else:
+        blob.set("data" if array.dtype == np.float32 else "double_data", array.reshape(-1))
     return blob
 
 

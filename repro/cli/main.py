@@ -18,6 +18,8 @@ from repro.errors import CheckFailed, ReproError
 VERBS: dict[str, tuple[str, str]] = {
     "summary": ("summary", "layers, shapes, parameters and multiply-adds of a prototxt"),
     "run": ("run", "run a network on an array and store its blobs"),
+    "compare": ("compare", "a network's blobs against those another Caffe stored"),
+    "convert": ("convert", "weights from one file format into another"),
     "segment": ("segment", "label photographs: proposals, DeconvNet, CRF"),
     "evaluate": ("evaluate", "comp6 score of a folder of results"),
     "data": ("data", "make or convert data sets (shapes, stage1, stage2)"),
