@@ -29,6 +29,9 @@ STABLE_TORCH_LIBRARY(repro, m) {
       "-> Tensor");
   m.def("lattice_features_backward(Tensor grad_weights, Tensor features) -> Tensor");
   m.def("meanfield_step(Tensor unary, Tensor[] messages, Tensor[] compatibilities, int labels) -> Tensor");
+  m.def(
+      "meanfield_infer(Tensor unary, Tensor[] lattices, Tensor[] scales, Tensor[] compatibilities, float relaxation, "
+      "int iterations) -> Tensor");
   m.def("libm_exp(Tensor x) -> Tensor");
   m.def("libm_log(Tensor x) -> Tensor");
   m.def("libm_tanh(Tensor x) -> Tensor");

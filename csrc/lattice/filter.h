@@ -16,7 +16,7 @@
 
 namespace repro::lattice {
 
-constexpr int kAhead = 6;
+constexpr int kAhead = 6, kBlurAhead = 16;
 
 // What a slice multiplies by in d dimensions: a blur of all ones over a full lattice then returns ones.
 template <typename T>
@@ -57,9 +57,13 @@ template <typename T, int W>
 struct Blur {
   const T* from;
   const int32_t* neighbours;  // vertices × 2, of this axis
+  index_t last;               // vertex
   T* to;
 
   REPRO_HD void operator()(index_t vertex) const {
+    const index_t ahead = min_of(vertex + kBlurAhead, last);
+    REPRO_PREFETCH(from + (static_cast<index_t>(neighbours[2 * ahead]) + 1) * W);
+    REPRO_PREFETCH(from + (static_cast<index_t>(neighbours[2 * ahead + 1]) + 1) * W);
     const T* self = from + (vertex + 1) * W;
     const T* one = from + (static_cast<index_t>(neighbours[2 * vertex]) + 1) * W;
     const T* two = from + (static_cast<index_t>(neighbours[2 * vertex + 1]) + 1) * W;

@@ -1,63 +1,19 @@
-// Splat and blur on the CPU, for the filter and for its gradients; the lattice's arrays and their checks.
+// Splat and blur on the CPU, for the filter, for its gradients and for mean-field inference.
 #pragma once
 
-#include <optional>
+#include <algorithm>
+#include <cstdlib>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "lattice/buffer.h"
 #include "lattice/filter.h"
+#include "lattice/parts.h"
+#include "lattice/tensors.h"
 #include "vector_loop.h"
 
 namespace repro::lattice {
-
-using torch::headeronly::ScalarType;
-
-// A lattice as its ops receive it, checked and contiguous.
-struct LatticeTensors {
-  Tensor offsets, weights, row_start, row_point, row_weight, neighbours;
-
-  index_t points() const { return offsets.size(0); }
-  index_t vertices() const { return row_start.size(0) - 1; }
-  int remainders() const { return static_cast<int>(offsets.size(1)); }
-
-  void settle(const char* op, ScalarType type) {
-    check(offsets.dim() == 2 && row_start.dim() == 1 && row_start.size(0) >= 1 && neighbours.dim() == 3 &&
-              neighbours.size(0) == offsets.size(1) && neighbours.size(1) == row_start.size(0) - 1 &&
-              neighbours.size(2) == 2 && weights.numel() == offsets.numel() && row_point.numel() == offsets.numel() &&
-              row_weight.numel() == offsets.numel(),
-          op, ": the lattice's arrays do not belong together");
-    check(weights.scalar_type() == type && row_weight.scalar_type() == type, op,
-          ": the values and the lattice's weights differ in dtype");
-    for (const Tensor* t : {&offsets, &row_start, &row_point, &neighbours}) {
-      check(t->scalar_type() == ScalarType::Int, op, ": the lattice's indices must be int32");
-    }
-    for (Tensor* t : {&offsets, &weights, &row_start, &row_point, &row_weight, &neighbours}) {
-      *t = torch::stable::contiguous(*t);
-    }
-  }
-};
-
-// Values and scales of one call, checked against the lattice and contiguous.
-inline void settle_values(const char* op, Tensor& values, index_t points) {
-  check(values.dim() == 2 && values.size(0) == points, op, ": values must be points×channels with the lattice's ",
-        points, " points, got ", shape_text(values));
-  check(values.scalar_type() == ScalarType::Float || values.scalar_type() == ScalarType::Double, op,
-        ": values must be float32 or float64");
-  values = torch::stable::contiguous(values);
-}
-
-inline void settle_scale(const char* op, std::optional<Tensor>& scale, const Tensor& values) {
-  if (!scale.has_value()) return;
-  check(scale->numel() == values.size(0) && scale->scalar_type() == values.scalar_type(), op,
-        ": a scale needs one number per point, of the values' dtype, got ", shape_text(*scale));
-  scale = torch::stable::contiguous(*scale);
-}
-
-template <typename T>
-const T* pointer_or_null(const std::optional<Tensor>& tensor) {
-  return tensor ? tensor->const_data_ptr<T>() : nullptr;
-}
 
 template <typename T>
 struct Arrays {
@@ -69,6 +25,7 @@ struct Arrays {
   const int32_t* neighbours;
   index_t points, vertices;
   int remainders;
+  index_t reach = 0;  // how far apart two neighbours' numbers are; 0 is "not known"
 
   explicit Arrays(const LatticeTensors& t)
       : offsets(t.offsets.const_data_ptr<int32_t>()),
@@ -107,19 +64,62 @@ void for_each_row_range(const int32_t* row_start, index_t rows, const F& f) {
 }
 
 // Splats W channels from `values` on and blurs them; returns whichever of the two buffers holds the result.
+//
+// A large lattice does not pass through memory once per axis: vertices are numbered by their keys, so a neighbour is at
+// most `reach` away, and a band of so many vertices can be blurred along the next axis as soon as the band after it is
+// done with this one. The bands of all axes that are under way together fit a cache. With two bands between one axis
+// and the next, the bands of one round depend on earlier rounds only and may run on as many threads.
 template <typename T, int W>
 T* splat_and_blur(const Arrays<T>& a, const T* values, index_t stride, const T* scale, bool transpose, T* one, T* two) {
   std::fill_n(one, W, T(0));
   std::fill_n(two, W, T(0));
   const Splat<T, W> splat{values, stride, scale, a.row_start, a.row_point, a.row_weight, a.row_start[a.vertices] - 1,
                           one};
-  for_each_row_range(a.row_start, a.vertices, [&](index_t begin, index_t end) { vector_loop(splat, begin, end); });
-  for (int i = 0; i < a.remainders; ++i) {
-    const int axis = transpose ? a.remainders - 1 - i : i;
-    for_each_vector(a.vertices, 4 * W, Blur<T, W>{one, a.neighbours + axis * a.vertices * 2, two});
-    std::swap(one, two);
+  const auto blur = [&](int step) {
+    const int axis = transpose ? a.remainders - 1 - step : step;
+    return Blur<T, W>{step % 2 ? two : one, a.neighbours + axis * a.vertices * 2, a.vertices - 1, step % 2 ? one : two};
+  };
+  constexpr index_t kCached = index_t{1} << 20;  // bytes that stay in a cache without this
+  const index_t band = max_of(a.reach, 1024);
+  if (a.reach == 0 || a.vertices * W * static_cast<index_t>(sizeof(T)) < kCached || a.vertices < 4 * band) {
+    for_each_row_range(a.row_start, a.vertices, [&](index_t begin, index_t end) { vector_loop(splat, begin, end); });
+    for (int i = 0; i < a.remainders; ++i) for_each_vector(a.vertices, 4 * W, blur(i));
+    return a.remainders % 2 ? two : one;
   }
-  return one;
+  const int threads = static_cast<int>(torch::stable::get_num_threads());
+  const int lag = threads > 1 ? 2 : 1, steps = a.remainders + 1;
+  const index_t bands = ceil_div(a.vertices, band);
+  for (index_t round = 0; round < bands + lag * (steps - 1); ++round) {
+    for_each_part(threads, threads, [&](index_t part, index_t, index_t) {
+      for (int i = 0; i < steps; ++i) {
+        const index_t here = round - lag * i;
+        if (here < 0 || here >= bands) continue;
+        const index_t first = here * band, count = min_of(band, a.vertices - first);
+        const index_t begin = first + count * part / threads, end = first + count * (part + 1) / threads;
+        if (i == 0) {
+          vector_loop(splat, begin, end);
+        } else {
+          vector_loop(blur(i - 1), begin, end);
+        }
+      }
+    });
+  }
+  return a.remainders % 2 ? two : one;
+}
+
+// The largest difference between the numbers of two neighbours.
+inline index_t neighbour_reach(const int32_t* neighbours, index_t vertices, int remainders) {
+  const index_t parts = torch::stable::get_num_threads();
+  std::vector<int32_t> reach(parts, 0);
+  for_each_part(remainders * vertices, parts, [&](index_t part, index_t begin, index_t end) {
+    int32_t furthest = 0;
+    for (index_t i = begin; i < end; ++i) {
+      const int32_t other = neighbours[2 * i], distance = other - static_cast<int32_t>(i % vertices);
+      furthest = std::max(furthest, other < 0 ? 0 : std::abs(distance));
+    }
+    reach[part] = furthest;
+  });
+  return *std::max_element(reach.begin(), reach.end());
 }
 
 // Calls f(width, channel), width an integral constant, for consecutive groups of channels, as wide as they come.

@@ -7,16 +7,9 @@
 
 #include "common.h"
 #include "lattice/buffer.h"
+#include "lattice/parts.h"
 
 namespace repro::lattice {
-
-// Calls f(part, begin, end) for `parts` consecutive ranges that cover [0, n), each on one thread.
-template <typename F>
-inline void for_each_part(index_t n, index_t parts, const F& f) {
-  torch::stable::parallel_for(0, parts, 1, [&](int64_t first, int64_t last) {
-    for (int64_t part = first; part < last; ++part) f(part, n * part / parts, n * (part + 1) / parts);
-  });
-}
 
 template <typename Key>
 struct SortedEntries {

@@ -3,18 +3,11 @@
 
 #include <vector>
 
-#include "meanfield/meanfield.h"
+#include "meanfield/arguments.h"
 #include "vector_loop.h"
 
 namespace repro::meanfield {
 namespace {
-
-using torch::headeronly::ScalarType;
-
-Compatibility kind_of(const Tensor& compatibility) {
-  if (compatibility.dim() == 0) return Compatibility::kPotts;
-  return compatibility.dim() == 1 ? Compatibility::kDiagonal : Compatibility::kMatrix;
-}
 
 template <typename T>
 Tensor step_typed(const Tensor& unary, const std::vector<Tensor>& messages, const std::vector<Tensor>& compatibilities,

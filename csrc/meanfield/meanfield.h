@@ -22,6 +22,47 @@ constexpr int kMaxKernels = 8;
 
 enum class Compatibility { kPotts, kDiagonal, kMatrix };
 
+// exp(z) over its sum, the maximum subtracted, for one point whose energies lie in `blocks` rows of W. Lane by lane,
+// then the lanes in one fixed order: the same bits for every vector width and every W.
+template <typename T>
+REPRO_HD void softmax_rows(T* z, int width, index_t block_stride, int blocks) {
+  T best[kLanes];
+  REPRO_LANES
+  for (int i = 0; i < kLanes; ++i) best[i] = z[i];
+  for (int block = 0; block < blocks; ++block) {
+    for (int group = 0; group < width; group += kLanes) {
+      const T* from = z + block * block_stride + group;
+      REPRO_LANES
+      for (int i = 0; i < kLanes; ++i) best[i] = best[i] < from[i] ? from[i] : best[i];
+    }
+  }
+  T highest = best[0];
+  for (int i = 1; i < kLanes; ++i) highest = highest < best[i] ? best[i] : highest;
+
+  T total[kLanes] = {};
+  for (int block = 0; block < blocks; ++block) {
+    for (int group = 0; group < width; group += kLanes) {
+      T* at = z + block * block_stride + group;
+      REPRO_LANES
+      for (int i = 0; i < kLanes; ++i) {
+        at[i] = exp_nonpositive(at[i] - highest);
+        total[i] += at[i];
+      }
+    }
+  }
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) total[i] += total[i + half];
+  }
+  const T inverse = T(1) / total[0];
+  for (int block = 0; block < blocks; ++block) {
+    for (int group = 0; group < width; group += kLanes) {
+      T* at = z + block * block_stride + group;
+      REPRO_LANES
+      for (int i = 0; i < kLanes; ++i) at[i] *= inverse;
+    }
+  }
+}
+
 template <typename T>
 struct Kernel {
   const T* message;  // points × channels
@@ -40,9 +81,6 @@ struct Step {
   REPRO_HD void operator()(index_t point) const {
     const T* u = unary + point * channels;
     T* z = out + point * channels;
-    T best[kLanes];
-    REPRO_LANES
-    for (int i = 0; i < kLanes; ++i) best[i] = -std::numeric_limits<T>::infinity();
     for (int block = 0; block < channels; block += kLanes) {
       T sum[kLanes];
       REPRO_LANES
@@ -50,27 +88,10 @@ struct Step {
       for (int k = 0; k < count; ++k) add(kernels[k], point, block, sum);
       REPRO_LANES
       for (int i = 0; i < kLanes; ++i) {
-        sum[i] = block + i < labels ? sum[i] : -std::numeric_limits<T>::infinity();
-        best[i] = best[i] < sum[i] ? sum[i] : best[i];
-        z[block + i] = sum[i];
+        z[block + i] = block + i < labels ? sum[i] : -std::numeric_limits<T>::infinity();
       }
     }
-    T highest = best[0];
-    for (int i = 1; i < kLanes; ++i) highest = highest < best[i] ? best[i] : highest;
-
-    // Lane by lane, then the lanes in one fixed order: the same bits for every vector width.
-    T total[kLanes] = {};
-    for (int block = 0; block < channels; block += kLanes) {
-      REPRO_LANES
-      for (int i = 0; i < kLanes; ++i) {
-        z[block + i] = exp_nonpositive(z[block + i] - highest);
-        total[i] += z[block + i];
-      }
-    }
-    for (int half = kLanes / 2; half > 0; half /= 2) {
-      for (int i = 0; i < half; ++i) total[i] += total[i + half];
-    }
-    for (int c = 0; c < channels; ++c) z[c] /= total[0];
+    softmax_rows(z, channels, 0, 1);
   }
 
  private:

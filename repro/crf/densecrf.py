@@ -109,7 +109,7 @@ class DenseCRF(nn.Module):
         # One image after the other: its lattice and rows fit the cache better, and memory does not grow with the batch.
         for index in range(len(planes)):
             inference = self._prepare(planes, images, index)
-            done.append(inference.planes(inference.run(self.iterations)))
+            done.append(inference.run(self.iterations))
         return done[0] if single else torch.stack(done)
 
     def map(

@@ -5,6 +5,7 @@ Source: Krähenbühl and Koltun 2011, algorithm 1; normalisations and their epsi
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from repro.ops.lattice import PermutohedralLattice
-from repro.ops.meanfield import LANES, meanfield_step
+from repro.ops.meanfield import LANES, meanfield_infer, meanfield_step
 
 _EPSILON = 1e-20
 
@@ -60,10 +61,15 @@ class Inference:
         self.relaxation = relaxation
         self.kernels = tuple(kernels)
         self._padding = -self.labels % LANES
-        self.unary = self.rows(unary)
+        self._energies = unary
         self.compatibilities = [
             c if c.dim() == 0 else torch.nn.functional.pad(c, (0, self._padding)) for c in compatibilities
         ]
+
+    @functools.cached_property
+    def unary(self) -> Tensor:
+        """The energies as N×C rows."""
+        return self.rows(self._energies)
 
     def rows(self, planes: Tensor) -> Tensor:
         """labels×H×W -> N×C, zero beyond the labels."""
@@ -85,11 +91,21 @@ class Inference:
         return new if self.relaxation == 1 else (1 - self.relaxation) * q + self.relaxation * new
 
     def run(self, iterations: int) -> Tensor:
-        """Q after so many updates."""
-        q = self.start()
+        """Q after so many updates, labels×H×W; in one op where no gradient is asked for, with the same bits."""
+        scales = [s for kernel in self.kernels for s in (kernel.scale_in, kernel.scale_out)]
+        weights = [kernel.lattice.arrays.weights for kernel in self.kernels]
+        given = (self._energies, *self.compatibilities, *weights, *(s for s in scales if s is not None))
+        if not (torch.is_grad_enabled() and any(t.requires_grad for t in given)):
+            none = self._energies.new_empty(0)
+            lattices = [t for kernel in self.kernels for t in kernel.lattice.arrays.tensors()]
+            filled = [none if s is None else s for s in scales]
+            energies = self._energies.reshape(self.labels, -1)
+            q = meanfield_infer(energies, lattices, filled, self.compatibilities, self.relaxation, iterations)
+            return q.reshape(self._energies.shape)
+        rows = self.start()
         for _ in range(iterations):
-            q = self.step(q)
-        return q
+            rows = self.step(rows)
+        return self.planes(rows)
 
     def kl(self, q: Tensor) -> Tensor:
         """sum of Q log Q + Q U + Q (C K Q), summed in float64: the divergence up to log Z, its pairwise part doubled.

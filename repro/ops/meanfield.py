@@ -27,6 +27,30 @@ def meanfield_step(unary: Tensor, messages: Sequence[Tensor], compatibilities: S
     return torch.ops.repro.meanfield_step(unary, list(messages), list(compatibilities), labels)
 
 
+def meanfield_infer(
+    unary: Tensor,
+    lattices: Sequence[Tensor],
+    scales: Sequence[Tensor],
+    compatibilities: Sequence[Tensor],
+    relaxation: float,
+    iterations: int,
+) -> Tensor:
+    """All of mean-field inference in one op: energies labels×P -> probabilities labels×P. Not differentiable.
+
+    lattices: six arrays per kernel, as LatticeArrays.tensors gives them; scales: two per kernel, P numbers or none,
+    before and after the filter; compatibilities as for meanfield_step. The bits are those of lattice_filter and
+    meanfield_step called in turn. RuntimeError for shapes that do not belong together.
+    """
+    return torch.ops.repro.meanfield_infer(
+        unary, list(lattices), list(scales), list(compatibilities), relaxation, iterations
+    )
+
+
+@torch.library.register_fake("repro::meanfield_infer")
+def _(unary: Tensor, *rest: Any) -> Tensor:
+    return unary.new_empty(unary.shape)
+
+
 @torch.library.register_fake("repro::meanfield_step")
 def _(unary: Tensor, messages: list[Tensor], compatibilities: list[Tensor], labels: int) -> Tensor:
     return unary.new_empty(unary.shape)

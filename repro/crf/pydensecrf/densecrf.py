@@ -119,7 +119,7 @@ class DenseCRF:
     def startInference(self) -> tuple[Any, Any, Any]:
         """Q of the unary alone, and two arrays that stepInference is given back, for the sake of its signature."""
         inference = self._inference()
-        q = self._result(inference, inference.start())
+        q = self._result(inference.planes(inference.start()))
         return q, *(np.zeros((self._nlabels, self._nvar), np.float32) for _ in range(2))
 
     def stepInference(self, Q: Array, tmp1: Any = None, tmp2: Any = None) -> None:
@@ -141,7 +141,7 @@ class DenseCRF:
         if isinstance(niter, bool) or not isinstance(niter, (int, np.integer)) or niter < 0:
             raise InputError(f"inference: expected a number of iterations >= 0, got {niter!r}")
         inference = self._inference()
-        return self._result(inference, inference.run(int(niter)))
+        return self._result(inference.run(int(niter)))
 
     def map(self, niter: int) -> Any:
         """The most probable label of every variable after `niter` updates: nvar, int16 as in the C++ library."""
@@ -180,8 +180,8 @@ class DenseCRF:
             raise InputError(f"Q: expected {self._nlabels}×{self._nvar}, got {_shape(given)}")
         return inference.rows(given[:, None])
 
-    def _result(self, inference: Inference, rows: Tensor) -> Any:
-        q = inference.planes(rows)[:, 0]
+    def _result(self, planes: Tensor) -> Any:
+        q = planes[:, 0]
         return q if self._tensors else q.detach().numpy()
 
 

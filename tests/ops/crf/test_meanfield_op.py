@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from repro.ops.crf import Inference, NormalizedKernel
 from repro.ops.meanfield import meanfield_step
 
 
@@ -66,6 +67,45 @@ def test_gradients_of_all_inputs() -> None:
         return meanfield_step(u, rest[:3], rest[3:], labels)
 
     assert torch.autograd.gradcheck(step, (unary, *messages, *compats))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("labels", [1, 7, 16, 21, 32, 33, 70])
+@pytest.mark.parametrize("kinds", [("potts", "potts"), ("diagonal", "potts"), ("potts", "matrix"), ()])
+@pytest.mark.parametrize("relaxation", [1.0, 0.6])
+def test_inference_in_one_op_has_the_bits_of_its_steps(
+    kinds: tuple[str, ...], labels: int, dtype: torch.dtype, relaxation: float
+) -> None:
+    generator = torch.Generator().manual_seed(labels)
+    unary = torch.randn(labels, 9, 11, generator=generator, dtype=dtype) * 3
+    matrix = torch.randn(labels, labels, generator=generator, dtype=dtype)
+    given = {"potts": torch.tensor(2.0, dtype=dtype), "diagonal": matrix[0], "matrix": matrix + matrix.T}
+    kernels = [
+        NormalizedKernel.build(torch.randn(99, d, generator=generator) * 2, normalization, dtype)
+        for d, normalization in zip((2, 5), ("symmetric", "after"), strict=True)
+    ][: len(kinds)]
+    inference = Inference(unary, kernels, [given[kind] for kind in kinds], relaxation)
+    rows = inference.start()
+    for iterations in range(4):
+        assert torch.equal(inference.run(iterations), inference.planes(rows))
+        rows = inference.step(rows)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_large_lattice_is_blurred_in_bands_with_the_same_bits(threads: int) -> None:
+    """Bands are used from a megabyte on; lattice_filter blurs axis by axis."""
+    generator = torch.Generator().manual_seed(1)
+    features = torch.rand(40_000, 3, generator=generator) * torch.tensor([300.0, 8.0, 8.0])
+    values = torch.rand(24, 200, 200, generator=generator)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        kernel = NormalizedKernel.build(features, "symmetric", torch.float32)
+        assert kernel.lattice.vertices * 24 * 4 > 2**20
+        inference = Inference(values, [kernel], [torch.tensor(3.0)])
+        assert torch.equal(inference.run(2), inference.planes(inference.step(inference.step(inference.start()))))
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_opcheck() -> None:
