@@ -149,18 +149,25 @@ struct AddMessages {
   }
 };
 
-// The new probabilities of a point from its energies; `kept` is the share of the old ones that stays.
+// The new probabilities of a point from its energies, in the three steps of a softmax: done for some hundred points one
+// step after another, a processor need not wait for the reductions inside a point.
 template <typename T, int W>
 struct Finish {
-  T* energies;  // overwritten
-  T* q;         // may be `energies` where nothing is kept
-  T kept, replaced;
+  T* energies;       // overwritten
+  T* q;              // may be `energies` where nothing is kept
+  T kept, replaced;  // shares of the old probabilities and of the new
   index_t block_stride;
   int blocks;
 
-  REPRO_HD void operator()(index_t point) const {
+  REPRO_HD T highest(index_t point) const { return highest_of(energies + point * W, W, block_stride, blocks); }
+
+  REPRO_HD T exponentials(index_t point, T highest) const {
+    return meanfield::exponentials(energies + point * W, highest, W, block_stride, blocks);
+  }
+
+  REPRO_HD void scale(index_t point, T inverse) const {
     T* z = energies + point * W;
-    softmax_rows(z, W, block_stride, blocks);
+    scale_rows(z, inverse, W, block_stride, blocks);
     if (q == energies) return;
     for (int block = 0; block < blocks; ++block) {
       T* to = q + block * block_stride + point * W;

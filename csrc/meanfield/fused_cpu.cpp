@@ -8,6 +8,7 @@
 #include "lattice/filter_cpu.h"
 #include "meanfield/arguments.h"
 #include "meanfield/fused.h"
+#include "vectorised.h"
 
 namespace repro::meanfield {
 namespace {
@@ -77,6 +78,21 @@ class ScaledLattice {
   T* blurred_ = nullptr;
 };
 
+constexpr index_t kChunk = 256;  // points whose rows stay in the first cache
+
+template <typename T, int W>
+void finish_chunk(const Finish<T, W>& finish, index_t begin, index_t end) {
+  T highest[kChunk], inverse[kChunk];
+  const auto one = [&] REPRO_INLINE_LAMBDA(index_t point) { highest[point - begin] = finish.highest(point); };
+  const auto two = [&] REPRO_INLINE_LAMBDA(index_t point) {
+    inverse[point - begin] = finish.exponentials(point, highest[point - begin]);
+  };
+  const auto three = [&] REPRO_INLINE_LAMBDA(index_t point) { finish.scale(point, inverse[point - begin]); };
+  vector_loop(one, begin, end);
+  vector_loop(two, begin, end);
+  vector_loop(three, begin, end);
+}
+
 template <typename T, int W>
 class Inference {
  public:
@@ -110,7 +126,7 @@ class Inference {
         const T* from = unary_.get() + b * stride_;
         std::copy(from + begin * W, from + end * W, q_.get() + b * stride_ + begin * W);
       }
-      vector_loop(Finish<T, W>{q_.get(), q_.get(), T(0), T(1), stride_, blocks_}, begin, end);
+      finish({q_.get(), q_.get(), T(0), T(1), stride_, blocks_}, begin, end);
     });
     for (int64_t i = 0; i < arguments_.iterations; ++i) has_matrix_ ? step_with_matrix() : step();
 
@@ -125,7 +141,11 @@ class Inference {
   Compatibility kind(std::size_t k) const { return kind_of(arguments_.compatibilities[k]); }
   T* energies() const { return energies_ ? energies_->get() : q_.get(); }
 
-  Finish<T, W> finish() const {
+  static void finish(const Finish<T, W>& all, index_t begin, index_t end) {
+    for (index_t at = begin; at < end; at += kChunk) finish_chunk(all, at, min_of(at + kChunk, end));
+  }
+
+  Finish<T, W> finishing() const {
     return {energies(), q_.get(), static_cast<T>(1 - arguments_.relaxation), static_cast<T>(arguments_.relaxation),
             stride_,    blocks_};
   }
@@ -142,7 +162,6 @@ class Inference {
 
   // Block by block: all kernels read the old probabilities of a block before its energies take their place.
   void step() {
-    constexpr index_t kChunk = 512;  // points
     for (int b = 0; b < blocks_; ++b) {
       for (auto& lattice : lattices_) lattice->filter(q_.get() + b * stride_);
       const bool last = b + 1 == blocks_;
@@ -159,7 +178,7 @@ class Inference {
             from = z;
           }
           if (from == unary) std::copy(unary + at * W, unary + stop * W, z + at * W);
-          if (last) vector_loop(finish(), at, stop);
+          if (last) finish_chunk(finishing(), at, stop);
         }
       });
     }
@@ -176,7 +195,7 @@ class Inference {
     }
     for_each_range(points_, 32 * W * blocks_, [&](index_t begin, index_t end) {
       vector_loop(all, begin, end);
-      vector_loop(finish(), begin, end);
+      finish(finishing(), begin, end);
     });
   }
 

@@ -22,10 +22,10 @@ constexpr int kMaxKernels = 8;
 
 enum class Compatibility { kPotts, kDiagonal, kMatrix };
 
-// exp(z) over its sum, the maximum subtracted, for one point whose energies lie in `blocks` rows of W. Lane by lane,
-// then the lanes in one fixed order: the same bits for every vector width and every W.
+// exp(z) over its sum, the maximum subtracted, for one point whose energies lie in `blocks` rows of `width`, in three
+// steps. Lane by lane, then the lanes in one fixed order: the same bits for every vector width and every row width.
 template <typename T>
-REPRO_HD void softmax_rows(T* z, int width, index_t block_stride, int blocks) {
+REPRO_HD T highest_of(const T* z, int width, index_t block_stride, int blocks) {
   T best[kLanes];
   REPRO_LANES
   for (int i = 0; i < kLanes; ++i) best[i] = z[i];
@@ -36,9 +36,15 @@ REPRO_HD void softmax_rows(T* z, int width, index_t block_stride, int blocks) {
       for (int i = 0; i < kLanes; ++i) best[i] = best[i] < from[i] ? from[i] : best[i];
     }
   }
-  T highest = best[0];
-  for (int i = 1; i < kLanes; ++i) highest = highest < best[i] ? best[i] : highest;
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) best[i] = best[i] < best[i + half] ? best[i + half] : best[i];
+  }
+  return best[0];
+}
 
+// Overwrites z by exp(z - highest) and returns one over the sum.
+template <typename T>
+REPRO_HD T exponentials(T* z, T highest, int width, index_t block_stride, int blocks) {
   T total[kLanes] = {};
   for (int block = 0; block < blocks; ++block) {
     for (int group = 0; group < width; group += kLanes) {
@@ -53,14 +59,24 @@ REPRO_HD void softmax_rows(T* z, int width, index_t block_stride, int blocks) {
   for (int half = kLanes / 2; half > 0; half /= 2) {
     for (int i = 0; i < half; ++i) total[i] += total[i + half];
   }
-  const T inverse = T(1) / total[0];
+  return T(1) / total[0];
+}
+
+template <typename T>
+REPRO_HD void scale_rows(T* z, T factor, int width, index_t block_stride, int blocks) {
   for (int block = 0; block < blocks; ++block) {
     for (int group = 0; group < width; group += kLanes) {
       T* at = z + block * block_stride + group;
       REPRO_LANES
-      for (int i = 0; i < kLanes; ++i) at[i] *= inverse;
+      for (int i = 0; i < kLanes; ++i) at[i] *= factor;
     }
   }
+}
+
+template <typename T>
+REPRO_HD void softmax_rows(T* z, int width, index_t block_stride, int blocks) {
+  const T inverse = exponentials(z, highest_of(z, width, block_stride, blocks), width, block_stride, blocks);
+  scale_rows(z, inverse, width, block_stride, blocks);
 }
 
 template <typename T>
