@@ -1,8 +1,8 @@
 // The launcher `for_each` of common.h for loops that gain from vectors wider than the build's baseline.
 //
-// One binary must start on every x86-64, so the loop is compiled once more for AVX2 and the choice made when it runs.
-// Functors handled this way must keep their sums per lane: then the bits are the same either way (contraction into
-// fused multiply-adds is off).
+// One binary must start on every x86-64, so the loop is compiled again for AVX2 and for AVX-512 and the choice made
+// when it runs. Functors handled this way must keep their sums per lane: then the bits are the same either way
+// (contraction into fused multiply-adds is off).
 #pragma once
 
 #include "common.h"
@@ -22,9 +22,27 @@ __attribute__((target("avx2"))) void loop_avx2(const F& f, index_t begin, index_
 }
 
 template <typename F>
+__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,prefer-vector-width=512"))) void loop_avx512(const F& f,
+                                                                                                       index_t begin,
+                                                                                                       index_t end) {
+  for (index_t i = begin; i < end; ++i) f(i);
+}
+
+enum class Vectors { kBaseline, kAvx2, kAvx512 };
+
+inline Vectors widest_vectors() {
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512bw")) {
+    return Vectors::kAvx512;
+  }
+  return __builtin_cpu_supports("avx2") ? Vectors::kAvx2 : Vectors::kBaseline;
+}
+
+template <typename F>
 void vector_loop(const F& f, index_t begin, index_t end) {
-  static const bool wide = __builtin_cpu_supports("avx2");
-  wide ? loop_avx2(f, begin, end) : loop_baseline(f, begin, end);
+  static const Vectors vectors = widest_vectors();
+  if (vectors == Vectors::kAvx512) return loop_avx512(f, begin, end);
+  vectors == Vectors::kAvx2 ? loop_avx2(f, begin, end) : loop_baseline(f, begin, end);
 }
 
 #else

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from repro.crf.inputs import read_image, read_unary
-from repro.crf.kernels import NORMALIZATIONS, Compat, Kernel
+from repro.crf.kernels import NORMALIZATIONS, Compat, Gaussian, Kernel
 from repro.errors import InputError
 from repro.ops.crf import Inference, NormalizedKernel
 from repro.ops.meanfield import MAX_KERNELS
@@ -107,8 +107,9 @@ class DenseCRF(nn.Module):
         images = self._images(planes, image, layout)
         done = []
         # One image after the other: its lattice and rows fit the cache better, and memory does not grow with the batch.
+        shared: dict[int, NormalizedKernel] = {}
         for index in range(len(planes)):
-            inference = self._prepare(planes, images, index)
+            inference = self._prepare(planes, images, index, shared)
             done.append(inference.run(self.iterations))
         return done[0] if single else torch.stack(done)
 
@@ -137,7 +138,8 @@ class DenseCRF(nn.Module):
         """Yield the state before the first update and after each: `iterations` + 1 MeanFieldSteps. As forward else."""
         planes, single = read_unary(unary, probs)
         images = self._images(planes, image, layout)
-        inferences = tuple(self._prepare(planes, images, index) for index in range(len(planes)))
+        shared: dict[int, NormalizedKernel] = {}
+        inferences = tuple(self._prepare(planes, images, index, shared) for index in range(len(planes)))
         rows = tuple(inference.start() for inference in inferences)
         yield MeanFieldStep(0, rows, inferences, single)
         for iteration in range(1, self.iterations + 1):
@@ -152,14 +154,22 @@ class DenseCRF(nn.Module):
                 raise InputError(f"{name} compat is for {compat.shape[0]} labels, the unary has {labels}")
         return read_image(image, batch, height, width, layout)
 
-    def _prepare(self, planes: Tensor, images: Tensor | None, index: int) -> Inference:
+    def _prepare(
+        self, planes: Tensor, images: Tensor | None, index: int, shared: dict[int, NormalizedKernel]
+    ) -> Inference:
+        """`shared` keeps the kernels that are the same for every image of a batch."""
         unary = planes[index]
         height, width = unary.shape[1:]
         image = None if images is None else images[index]
         applied, compatibilities = [], []
         for number, (kernel, compat) in enumerate(zip(self.kernels, self.compatibilities, strict=True)):
-            features = self._transformed(number, kernel.features(image, index, height, width))
-            applied.append(NormalizedKernel.build(features, kernel.normalization or self.normalization, unary.dtype))
+            built = shared.get(number)
+            if built is None:
+                features = self._transformed(number, kernel.features(image, index, height, width))
+                built = NormalizedKernel.build(features, kernel.normalization or self.normalization, unary.dtype)
+            if isinstance(kernel, Gaussian):
+                shared[number] = built
+            applied.append(built)
             c = compat.to(unary.dtype)
             compatibilities.append((c + c.T) / 2 if c.dim() == 2 else c)
         return Inference(unary, applied, compatibilities, self.relaxation)
