@@ -119,10 +119,10 @@ def row(net: str, reader: str, megabytes: float, found: list[dict[str, float]]) 
     made |= {key: middle([f[key] for f in found]) for key in ("seconds", "cpu_seconds", "import_seconds")}
     peak, beyond = (max(f[key] for f in found) for key in ("peak_mb", "peak_mb_beyond_imports"))
     made |= {"peak_mb": peak, "peak_over_file": peak / megabytes, "peak_beyond_imports_over_file": beyond / megabytes}
-    seconds = made["seconds"]
+    seconds, cpu = made["seconds"], made["cpu_seconds"]["median"]
     print(
         f"{net:<10} {reader:<16} {seconds['median']:7.3f} s [{seconds['quartile_low']:.3f}, "
-        f"{seconds['quartile_high']:.3f}], least {seconds['least']:.3f}, cpu {made['cpu_seconds']['median']:.3f}; peak {peak:.0f} MiB = "
+        f"{seconds['quartile_high']:.3f}], least {seconds['least']:.3f}, cpu {cpu:.3f}; peak {peak:.0f} MiB = "
         f"{peak / megabytes:.2f} x file, {beyond / megabytes:.2f} x beyond the imports"
     )
     return made

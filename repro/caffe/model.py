@@ -1,9 +1,9 @@
 """Weights and solver states: .caffemodel, .solverstate and .binaryproto files, read and written.
 
 Reading maps the file into memory and walks only the structure of layers; the arrays are views of the file, so that a
-model of 1 GB is open in milliseconds and costs memory only where it is touched. A file that is overwritten or cut off while its Model is in use changes the
-arrays under it or ends the process (SIGBUS); one that is replaced, as our own writing does it, does not. The parameters
-of a Net are copies and outlive the file.
+model of 1 GB is open in milliseconds and costs memory only where it is touched. A file that is overwritten or cut off
+while its Model is in use changes the arrays under it or ends the process (SIGBUS); one that is replaced, as our own
+writing does it, does not. The parameters of a Net are copies and outlive the file.
 """
 
 from __future__ import annotations
