@@ -11,7 +11,7 @@ LOCKED := $(VENV)/.locked
 PACKAGE := $(VENV)/.package
 EXTENSION := repro/_C.so
 
-.PHONY: help demo test test-all lint types format build cuda gpu clean
+.PHONY: help demo test test-all fuzz lint types format build cuda gpu clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -26,6 +26,14 @@ test: lint types build ## lint, types, then every test but the slow ones
 
 test-all: lint types build ## the same with the slow ones: full-size networks, training
 	$(BIN)/python -m pytest $(PYTEST)
+
+FUZZED := text caffemodel solverstate binaryproto hdf5 hdf5_state
+SECONDS := 120
+
+fuzz: build ## look for inputs that crash or hang a reader: SECONDS=120 for each, TARGETS="text hdf5 …"
+	@status=0; for target in $(or $(TARGETS),$(FUZZED)); do \
+	  $(BIN)/python tests/fuzz/run.py $$target --seconds $(SECONDS) || status=1; \
+	done; exit $$status
 
 lint: $(LOCKED) ## ruff and clang-format, changing nothing
 	$(BIN)/ruff check .

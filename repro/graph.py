@@ -193,9 +193,11 @@ def infer_shapes(graph: Graph, inputs: Mapping[str, Shape]) -> dict[str, Shape]:
 def _check_tops(layer: Layer, known: Mapping[str, Shape]) -> set[str]:
     """The tops made in place; NetError for a top that another layer already makes."""
     in_place = set(layer.spec.tops) & set(layer.spec.bottoms)
-    for top in layer.spec.tops:
+    for at, top in enumerate(layer.spec.tops):
         if top in known and top not in in_place:
             layer.fail(f"makes blob '{top}', which another layer makes already")
+        if top in layer.spec.tops[:at]:
+            layer.fail(f"makes blob '{top}' twice")
     return in_place
 
 

@@ -15,13 +15,15 @@ from torch import nn
 
 from repro.caffe import Model, read_caffemodel, write_caffemodel
 from repro.caffe.mapped import own_values
-from repro.errors import WeightsError
+from repro.errors import NetError, WeightsError
 from repro.layers.fillers import LEGACY_BLOBS, fill
 
 if TYPE_CHECKING:
     from repro.layers import Layer
     from repro.net import Net
 
+# below this no machine is asked whether it has as much
+_SMALL = 1 << 28
 Arrays = Mapping[str, Sequence[np.ndarray]]
 
 
@@ -128,13 +130,29 @@ def _check(label: str, layer: Layer, blobs: list[_Blob], allow_reshape: bool) ->
 
 
 def materialize(net: Net, generator: torch.Generator | None) -> None:
-    """Give every parameter that has no storage yet the values of its filler."""
+    """Give every parameter that has no storage yet the values of its filler; NetError where they fit into no memory."""
+    _require_memory(net)
     for layer in net.caffe_layers:
         for key, parameter in list(layer._parameters.items()):
             if parameter is not None and parameter.is_meta:
                 values = torch.empty(parameter.shape)
                 fill(values, layer.declared[key].filler, generator, legacy_blobs=layer.context.dialect in LEGACY_BLOBS)
                 _store(net, layer, key, values)
+
+
+def _require_memory(net: Net) -> None:
+    """NetError before the first of more parameters than the machine can hold, which else ends the process."""
+    waiting = {id(p): p.numel() * p.element_size() for p in net.parameters() if p.is_meta}
+    needed = sum(waiting.values())
+    if needed > _SMALL and needed > (has := _physical_memory()):
+        raise NetError(f"{net.spec.source}: parameters of {needed / 1e9:.1f} GB; this machine has {has / 1e9:.1f} GB")
+
+
+def _physical_memory() -> float:
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE")) * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return math.inf  # the system does not say
 
 
 def _store(net: Net, layer: Layer, key: str, values: torch.Tensor) -> None:

@@ -5,8 +5,10 @@ Source: `accuracy_layer.cpp`, `argmax_layer.cpp` of BVLC Caffe; `eltwise_accurac
 
 from __future__ import annotations
 
+import math
+
 from repro.layers.alignment import Affine
-from repro.layers.base import Layer, Shape
+from repro.layers.base import Layer, Shape, axis_of
 from repro.layers.labels import class_labels, label_shape
 from repro.layers.later import torch
 from repro.layers.registry import register
@@ -88,13 +90,16 @@ class ArgMax(Layer):
         options = self.spec.options("argmax_param")
         self.top_k = int(options.top_k)
         self.values = bool(options.out_max_val)
-        self.axis = int(options.axis) if options.has("axis") else None
+        shape = bottom_shapes[0]
+        self.axis = axis_of(self, int(options.axis), len(shape)) if options.has("axis") else None
+        values = math.prod(shape[1:]) if self.axis is None else shape[self.axis]
+        if not 1 <= self.top_k <= values:
+            self.fail(f"top_k is {self.top_k}, must lie between 1 and the {values} values to choose from")
 
     def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
         shape = bottom_shapes[0]
         if self.axis is not None:
-            axis = self.axis % len(shape)
-            return [(*shape[:axis], self.top_k, *shape[axis + 1 :])]
+            return [(*shape[: self.axis], self.top_k, *shape[self.axis + 1 :])]
         return [(shape[0], 2 if self.values else 1, self.top_k, *[1] * (len(shape) - 3))]
 
     def coordinate_map(self) -> tuple[Affine, Affine] | None:

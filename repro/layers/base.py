@@ -20,6 +20,10 @@ else:
     _Base = object
 
 Shape = tuple[int, ...]
+
+# Caffe's own bounds of a blob (kMaxBlobAxes; Blob::Reshape: the count is an int)
+MAX_AXES = 32
+MAX_COUNT = 2**31 - 1
 # a shape as far as a prototxt tells it: None for a side it leaves to the data, or for the whole
 Partial = tuple[int | None, ...] | None
 
@@ -95,6 +99,8 @@ class Layer(_Base):
         shapes = [tuple(s) for s in bottom_shapes]
         self.setup(shapes)
         self.top_shapes: list[Shape] = self.infer(shapes)
+        for top, shape in zip(spec.tops, self.top_shapes, strict=False):
+            self._check_blob(f"top '{top}'", shape)
 
     # --- for subclasses
 
@@ -121,6 +127,7 @@ class Layer(_Base):
         """Declare the next parameter blob; its storage comes later (from weights or the filler)."""
         if any(d <= 0 for d in shape):
             self.fail(f"parameter '{name}' would have shape {shape}")
+        self._check_blob(f"parameter '{name}'", shape)
         self.declared[name] = Blob(shape, filler)
         self.hold_blob(name, self.declared[name])
 
@@ -172,6 +179,14 @@ class Layer(_Base):
 
     def extra_repr(self) -> str:
         return f"{self.spec.type}: {', '.join(self.spec.bottoms)} -> {', '.join(self.spec.tops)}"
+
+    def _check_blob(self, what: str, shape: Shape) -> None:
+        if len(shape) > MAX_AXES:
+            self.fail(f"{what} would have {len(shape)} axes; a Caffe blob has at most {MAX_AXES}")
+        if any(d < 0 for d in shape):
+            self.fail(f"{what} would have shape {shape}")
+        if math.prod(shape) > MAX_COUNT:
+            self.fail(f"{what} would have shape {shape}; a Caffe blob holds at most {MAX_COUNT} values")
 
     def _check_count(self, what: str, found: int, limits: tuple[int, int | None]) -> None:
         low, high = limits

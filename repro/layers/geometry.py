@@ -10,7 +10,7 @@ import math
 from fractions import Fraction
 
 from repro.layers.alignment import Affine
-from repro.layers.base import Layer, Shape, need_4d
+from repro.layers.base import Layer, Shape, axis_of, need_4d
 from repro.layers.later import torch
 from repro.layers.registry import register
 
@@ -95,8 +95,8 @@ class Flatten(Layer):
     def setup(self, bottom_shapes: list[Shape]) -> None:
         options = self.spec.options("flatten_param")
         rank = len(bottom_shapes[0])
-        self.first = int(options.axis) % rank
-        self.last = int(options.end_axis) % rank
+        self.first = axis_of(self, int(options.axis), rank)
+        self.last = axis_of(self, int(options.end_axis), rank, "end_axis")
         if self.last < self.first:
             self.fail(f"end_axis {options.end_axis} comes before axis {options.axis}")
 

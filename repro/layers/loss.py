@@ -11,7 +11,7 @@ from typing import Any
 
 from repro.caffe import LayerSpec
 from repro.layers.alignment import Affine
-from repro.layers.base import Layer, Shape, option
+from repro.layers.base import Layer, Shape, axis_of, option
 from repro.layers.labels import class_labels, label_shape
 from repro.layers.later import F, exact, torch
 from repro.layers.registry import register
@@ -44,7 +44,7 @@ class Softmax(Layer):
     has_exact = True
 
     def setup(self, bottom_shapes: list[Shape]) -> None:
-        self.axis = int(self.spec.options("softmax_param").axis)
+        self.axis = axis_of(self, int(self.spec.options("softmax_param").axis), len(bottom_shapes[0]))
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return (exact.softmax(bottoms[0], self.axis) if self.exact else bottoms[0].softmax(self.axis),)
@@ -73,7 +73,7 @@ class SoftmaxWithLoss(Layer):
     def setup(self, bottom_shapes: list[Shape]) -> None:
         if len(self.spec.bottoms) > 2:
             self.fail("a third bottom (weights per position) is not supported")
-        self.axis = int(self.spec.options("softmax_param").axis)
+        self.axis = axis_of(self, int(self.spec.options("softmax_param").axis), len(bottom_shapes[0]))
         options = self.spec.options("loss_param")
         self.ignore = int(options.ignore_label) if options.has("ignore_label") else None
         self.normalization = normalization_of(options)

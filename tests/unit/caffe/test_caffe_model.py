@@ -115,7 +115,11 @@ def test_a_net_makes_the_file_complete(tmp_path: Path) -> None:
     [
         ([("a", "Scale", [np.zeros(2, np.float32)])], "V1", "layer 'a': the type 'Scale' has no V1 form"),
         ([("a", "Pooling", [np.zeros(2)])], "V1", "layer 'a' blob 0: dtype float64; expected float32"),
-        ([("a", "Pooling", [np.zeros(2, int)])], "V2", "layer 'a' blob 0: dtype int64; expected float16, float32 or float64"),
+        (
+            [("a", "Pooling", [np.zeros(2, int)])],
+            "V2",
+            "layer 'a' blob 0: dtype int64; expected float16, float32 or float64",
+        ),
         ([("a", "Pooling", [np.zeros((1,) * 5, np.float32)])], "V1", "5 axes; the old form has at most 4"),
         ([], "V3", "version is 'V3'"),
     ],
