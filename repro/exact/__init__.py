@@ -5,6 +5,7 @@ backward pass itself, the way Caffe accumulates them (`arrays.GradientSum`). Che
 docs/numerics.md has the figures.
 """
 
+from repro.exact import libm
 from repro.exact.activation import power, relu, sigmoid, tanh
 from repro.exact.batch_norm import bn_inference, bn_learn
 from repro.exact.blas import BlasInfo, blas_info, blas_threads
@@ -17,6 +18,7 @@ from repro.exact.inner_product import inner_product
 from repro.exact.local import local
 from repro.exact.losses import euclidean_loss, sigmoid_loss
 from repro.exact.lrn import lrn_across, lrn_within
+from repro.exact.normalize import normalize
 from repro.exact.pooling import average_pool
 from repro.exact.reduction import hinge_loss, reduction
 from repro.exact.softmax import softmax, softmax_loss
@@ -44,11 +46,13 @@ __all__ = [
     "exponential",
     "hinge_loss",
     "inner_product",
+    "libm",
     "local",
     "logarithm",
     "lrn_across",
     "lrn_within",
     "mvn",
+    "normalize",
     "power",
     "prelu",
     "reduction",

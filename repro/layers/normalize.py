@@ -45,6 +45,7 @@ class Normalize(Layer):
     The norm is that of the channels at each position, or of the whole item with `across_spatial`.
     """
 
+    has_exact = True
     scale: torch.Tensor
 
     def setup(self, bottom_shapes: list[Shape]) -> None:
@@ -61,6 +62,8 @@ class Normalize(Layer):
         return [bottom_shapes[0]]
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        if self.exact:
+            return (exact.normalize(bottoms[0], self.scale, self.whole, self.eps),)
         x = bottoms[0]
         square = x.square().sum((1, 2, 3) if self.whole else 1, keepdim=True)
         return (x / (square + self.eps).sqrt() * self.scale.view(1, -1, 1, 1),)

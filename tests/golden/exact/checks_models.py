@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from model_cases import DATA, models, names, outputs, run, wrong_bits
 from ulp_distance import differing, furthest
 
 from repro import Net
@@ -17,15 +18,8 @@ OPENCV = {
 }  # fmt: skip
 
 
-def _models(shared: Path) -> Path:
-    path = shared / "data" / "wild" / "model"
-    if not path.is_dir():
-        pytest.skip(f"the real models are not here ({path})")
-    return path
-
-
 def test_every_blob_of_the_autoencoder(shared: Path) -> None:
-    base = str(_models(shared) / "conv_deconv_autoencoder" / "16-06-14_15h51m21s_0_20_reconstructIncremental1")
+    base = str(models(shared) / "conv_deconv_autoencoder" / "16-06-14_15h51m21s_0_20_reconstructIncremental1")
     net = Net(f"{base}_deploy.prototxt", f"{base}_iter_2000.caffemodel", numerics="exact")
     x = (np.random.Generator(np.random.PCG64(77)).standard_normal((4, 3, 32, 32)) * 50).astype(np.float32)
     blobs = net(capture=True, **{next(iter(net.inputs)): x})
@@ -40,7 +34,7 @@ def test_every_blob_of_the_autoencoder(shared: Path) -> None:
 
 @pytest.mark.parametrize("name", OPENCV)
 def test_opencv_layer(shared: Path, name: str) -> None:
-    folder = _models(shared) / "opencv_layers"
+    folder = models(shared) / "opencv_layers"
     weights = folder / f"layer_{name}.caffemodel"
     net = Net(folder / f"layer_{name}.prototxt", weights if weights.is_file() else None, numerics="exact")
     own = folder / f"layer_{name}.input.npy"
@@ -50,3 +44,13 @@ def test_opencv_layer(shared: Path, name: str) -> None:
     error = float(np.abs(found - expected).max() / np.abs(expected).max())
     print(f"{name}: {error:.2g} of the largest value, {furthest(found, expected)} ULP at most")
     assert error <= OPENCV[name]
+
+
+@pytest.mark.parametrize("name", names("bvlc"))
+def test_every_top_is_bvlc_caffes(shared: Path, name: str) -> None:
+    stored = np.load(DATA / f"bvlc__{name}.npz")
+    # by its own dialect the yolo net would take the sigmoid of older forks
+    net, blobs = run(shared, name, "exact", "bvlc" if name == "mobilenet_yolo" else None)
+    assert not wrong_bits(net, blobs, stored)
+    for key, (found, expected) in outputs(net, blobs, stored).items():
+        assert not differing(found, expected), key

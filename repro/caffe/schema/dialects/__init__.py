@@ -12,6 +12,7 @@ from repro.caffe.schema.dialects.autoencoder import DECONVNET_LOCAL
 from repro.caffe.schema.dialects.crfasrnn import CRFASRNN
 from repro.caffe.schema.dialects.deconvnet import DECONVNET
 from repro.caffe.schema.dialects.deeplab import DEEPLAB, DEEPLAB_V2
+from repro.caffe.schema.dialects.detection import MOBILE, OCR
 from repro.caffe.schema.dialects.dialect import Dialect
 from repro.caffe.schema.dialects.greentea import GREENTEA
 from repro.caffe.schema.dialects.pspnet import PSPNET
@@ -36,6 +37,8 @@ DIALECTS: tuple[Dialect, ...] = (
     NVCAFFE,
     SIMPLE_CROP,
     POOLING_ND,
+    MOBILE,
+    OCR,
 )
 
 __all__ = ["DIALECTS", "Dialect"]
