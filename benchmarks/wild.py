@@ -3,8 +3,9 @@
     python benchmarks/wild.py FOLDER [--json FILE] [--every N]
 
 FOLDER holds ``*.prototxt``. For each file: is it the text format (syntax), which dialect it is read in, and whether a
-summary with shapes and parameter counts can be made in phase TEST or, failing that, TRAIN. Templates' variables get the
-values below. Files that are refused are counted by layer type or by reason.
+summary with shapes and parameter counts can be made (`repro summary FILE`). Templates' variables get the values below.
+Files that are refused are counted by layer type or by reason; a file counts as needing a custom layer where it is
+refused for the type of a layer.
 """
 
 from __future__ import annotations
@@ -97,7 +98,10 @@ def main() -> int:
     print(f"{len(rows)} files, {time.perf_counter() - began:.0f} s")
     print(f"text format: {sum(bool(row['syntax']) for row in rows)}")
     print(f"read in a dialect: {sum(bool(row['dialect']) for row in rows)}")
-    print(f"summarised: {sum(bool(row['summarised']) for row in rows)}; refused for a layer type: {by_type}")
+    done = sum(bool(row["summarised"]) for row in rows)
+    within = len(rows) - by_type
+    print(f"summarised: {done}; of these with assumed shapes: {sum(bool(row.get('assumed')) for row in rows)}")
+    print(f"refused for a layer type that is not built: {by_type}; of the other {within}: {100 * done / within:.1f} %")
     print("dialects: " + ", ".join(f"{d} {n}" for d, n in Counter(str(r["dialect"]) for r in rows).most_common()))
     for what, count in refused.most_common():
         print(f"{count:4}  {what}")
