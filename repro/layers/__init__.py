@@ -39,6 +39,7 @@ from repro.layers import (  # noqa: F401
     roi,
     scale,
     segmentation_accuracy,
+    selu,
     sigmoid_loss,
     sink,
     spatial_attention,

@@ -29,6 +29,10 @@ class _ConvolutionBase(Layer):
         if len(self.spec.bottoms) != len(self.spec.tops):
             self.fail(f"has {len(self.spec.bottoms)} bottoms and {len(self.spec.tops)} tops; needs one top per bottom")
         self.num_output = int(options.num_output)
+        if self.num_output == 0 and self.context.assume is not None:
+            # a template whose classes a script fills in
+            why = "its num_output is 0 or not given; 21, as for VOC"
+            (self.num_output,) = self.context.assume(f"{self.spec.name}'s outputs", (21,), why)
         if self.num_output <= 0:
             self.fail(f"num_output is {self.num_output}, must be at least 1")
         axes = self._axes(bottom_shapes[0])

@@ -6,10 +6,13 @@ Source: `densecrf_layer.cpp`, `densecrf_pairwise.hpp` of DeepLab's Caffe; `multi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from repro.caffe import LayerSpec
 from repro.layers.base import Layer, Shape, need_4d, option
 from repro.layers.fillers import Diagonal
+from repro.layers.label_crf import LabelCRF
 from repro.layers.later import ops, torch
 from repro.layers.registry import register
 
@@ -39,6 +42,10 @@ class DenseCRF(Layer):
     """
 
     bottoms = (2, 3)
+
+    @classmethod
+    def variant(cls, spec: LayerSpec, bottom_shapes: Sequence[Shape] = ()) -> type[Layer]:
+        return LabelCRF if spec.message.has("densecrf_param") else cls
 
     def setup(self, bottom_shapes: list[Shape]) -> None:
         options = self.options("dense_crf_param")
@@ -88,7 +95,7 @@ class DenseCRF(Layer):
             weights += [weight for weight, *_ in self.colour]
         kernels = [ops.NormalizedKernel.build(f, "after", torch.float32) for f in features]
         field = ops.Inference(-scores.float().cpu(), kernels, [torch.tensor(w) for w in weights])
-        q = field.planes(field.run(self.iterations))
+        q = field.run(self.iterations)
         return q if self.probabilities else q.clamp(min=torch.finfo(torch.float32).tiny).log()
 
 

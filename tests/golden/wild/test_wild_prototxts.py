@@ -17,13 +17,13 @@ ROOT = Path(__file__).resolve().parents[3]
 COUNTS = {
     "DeconvNet__DeconvNet_inference_deploy": 251_805_653,
     "model__FCN__fcn-8s-pascal-deploy": 134_489_780,
-    "training__001_stage_1__stage_1_train": 251_805_653,
-    "training__002_stage_2__stage_2_train": 251_805_653,
+    "HyeonwooNoh__DeconvNet__training__001_stage_1__stage_1_train": 251_805_653,
+    "HyeonwooNoh__DeconvNet__training__002_stage_2__stage_2_train": 251_805_653,
     "Example_Models__segnet_pascal": 29_455_125,
     "alexgkendall__SegNet-Tutorial__Models__segnet_train": 29_449_355,
     "alexgkendall__SegNet-Tutorial__Models__segnet_basic_train": 1_416_587,
     "voc-fcn32s__train.0d41620": 136_152_917,
-    "voc-fcn16s__val": 134_815_994,
+    "shelhamer__fcn.berkeleyvision.org__voc-fcn16s__val": 134_815_994,
     "voc-fcn8s__deploy.1aa7406": 134_489_759,
     "voc-fcn-alexnet__train": 58_704_590,
     # FCN-8s' 134,489,780 and the three 21x21 matrices of the CRF
@@ -70,4 +70,4 @@ def test_real_definitions_are_summarised(folder: Path, wild: ModuleType, every: 
     assert len(rows) >= 39
     # one file of the 469 holds the marks of a merge that was never finished
     assert sum(not row["syntax"] for row in rows) <= 1
-    assert share(rows) >= 0.93
+    assert share(rows) >= 0.94

@@ -101,3 +101,21 @@ def test_multi_stage_meanfield_learns_all_three_matrices() -> None:
 def test_bad_options(old: str, new: str, message: str) -> None:
     with pytest.raises(NetError, match=message):
         Net(CRFASRNN.replace("WEIGHTS", STRINGS).replace(old, new))
+
+
+def test_the_crf_of_ccnn_gives_the_crfs_labels() -> None:
+    text = """
+input: "scores" input_dim: 1 input_dim: 4 input_dim: 9 input_dim: 11
+input: "image" input_dim: 1 input_dim: 3 input_dim: 9 input_dim: 11
+layer { name: "crf" type: "DenseCRF" bottom: "scores" bottom: "image" top: "labels"
+  densecrf_param { x_gauss: 3 y_gauss: 3 wt_gauss: 3 x_bilateral: 30 y_bilateral: 30 wt_bilateral: 5
+    r_bilateral: 8 g_bilateral: 8 b_bilateral: 8 } }
+"""
+    scores, image = random(1, 4, 9, 11, scale=2), (random(1, 3, 9, 11, scale=40) + 128).clamp(0, 255).round()
+    net = Net(text)
+    assert net.spec.dialect == "ccnn"
+    labels = net(scores=scores, image=image)["labels"]
+    crf = DenseCRF(
+        (Gaussian(sxy=3, compat=3), Bilateral(sxy=30, srgb=8, compat=5)), normalization="after", iterations=10
+    )
+    assert torch.equal(labels[:, 0].to(torch.uint8), crf.map(-scores, image.flip(1).to(torch.uint8)))

@@ -97,9 +97,16 @@ layer { name: "loss" type: "SoftmaxWithLoss" bottom: "y" bottom: "label" top: "l
 
 
 def test_an_error_that_no_assumption_causes_stays_itself() -> None:
-    text = SEGNET.replace("num_output: 8", "num_output: 0")
-    with pytest.raises(NetError, match="num_output is 0"):
+    text = SEGNET.replace("kernel_size: 3", "kernel_size: 0")
+    with pytest.raises(NetError, match="kernel is 0x0"):
         summarize(text)
+
+
+def test_a_template_without_its_number_of_classes_is_told() -> None:
+    text = SEGNET.replace("num_output: 8", "num_output: 0")
+    assert said(text)["conv1's outputs"] == (21,)
+    with pytest.raises(NetError, match="num_output is 0"):
+        Net(text, shapes={"data": (1, 3, 362, 486), "label": (1, 1, 362, 486)})
 
 
 def test_a_loss_without_a_top_gets_one_that_is_no_output() -> None:

@@ -17,7 +17,7 @@ from repro.caffe.schema.dialects.dialect import Dialect
 from repro.caffe.schema.dialects.greentea import GREENTEA
 from repro.caffe.schema.dialects.pspnet import PSPNET
 from repro.caffe.schema.dialects.segnet import SEGNET, SEGNET_CUDNN5
-from repro.caffe.schema.dialects.small import POOLING_ND, SIMPLE_CROP
+from repro.caffe.schema.dialects.small import CCNN, POOLING_ND, SIMPLE_CROP
 from repro.caffe.schema.dialects.ssd import SSD
 from repro.caffe.schema.dialects.tools import DEEPDETECT, NVCAFFE, SOEAVER
 
@@ -39,6 +39,7 @@ DIALECTS: tuple[Dialect, ...] = (
     POOLING_ND,
     MOBILE,
     OCR,
+    CCNN,
 )
 
 __all__ = ["DIALECTS", "Dialect"]

@@ -24,7 +24,8 @@ message DenseCRFParameter
   max_iter 1 int32 = 10, pos_xy_std 2 float*, pos_w 3 float*
   bi_xy_std 4 float*, bi_rgb_std 5 float*, bi_w 6 float*, output_probability ? bool = true
 message BiasChannelParameter
-  bg_bias 1 float = 1, fg_bias 2 float = 2, ignore_label 3 int32*
+  bg_bias 1 float = 1, fg_bias 2 float = 2, ignore_label 3 int32*, label_type ? LabelType = IMAGE
+enum BiasChannelParameter.LabelType IMAGE=? PIXEL=?
 message DominantChannelParameter
   top_k 1 int32 = 1
 message AdaptiveBiasChannelParameter

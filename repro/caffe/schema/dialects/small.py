@@ -27,3 +27,17 @@ enum PoolingNDParameter.PoolMethod MAX=0 AVE=1 STOCHASTIC=2
     {},
     "PoolingND",
 )
+CCNN = Dialect(
+    "ccnn",
+    "pathak22/caffe, 2015: CCNN, whose DenseCRF gives labels",
+    """
+message LayerParameter
+  densecrf_param ? LabelCRFParameter
+message LabelCRFParameter
+  x_gauss ? float = 3, y_gauss ? float = 3, wt_gauss ? float = 3
+  x_bilateral ? float = 60, y_bilateral ? float = 60, wt_bilateral ? float = 10
+  r_bilateral ? float = 20, g_bilateral ? float = 20, b_bilateral ? float = 20
+""",
+    {},
+    "DenseCRF",
+)

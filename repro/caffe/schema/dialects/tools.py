@@ -33,7 +33,11 @@ message PoolingParameter
 message TransformationParameter
   scale_factors ? float*
 message LayerParameter
-  selu_dropout_param ? DropoutParameter
+  selu_dropout_param ? SeLuDropoutParameter, selu_param ? SeLuParameter
+message SeLuParameter
+  lambda ? float = 1.0507, alpha ? float = 1.6733
+message SeLuDropoutParameter
+  dropout_ratio ? float = 0.5, alpha ? float = -1.7581
 """,
     {},
     DEEPLAB_V2.types + " SeLu SeLuDropout",
