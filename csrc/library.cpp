@@ -32,6 +32,11 @@ STABLE_TORCH_LIBRARY(repro, m) {
   m.def(
       "meanfield_infer(Tensor unary, Tensor[] lattices, Tensor[] scales, Tensor[] compatibilities, float relaxation, "
       "int iterations) -> Tensor");
+  m.def("winograd_pack(Tensor weight, bool transposed) -> Tensor");
+  m.def(
+      "winograd_conv(Tensor x, Tensor packed, int outputs, int[] pad, Tensor? bias, Tensor? scale, Tensor? shift, "
+      "bool relu) -> (Tensor, Tensor)");
+  m.def("fingerprint(Tensor x) -> int");
   m.def("libm_exp(Tensor x) -> Tensor");
   m.def("libm_log(Tensor x) -> Tensor");
   m.def("libm_tanh(Tensor x) -> Tensor");

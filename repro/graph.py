@@ -25,6 +25,7 @@ class Step:
     bottom_shapes: list[Shape]
     is_source: bool
     overwrites: bool = False  # its in-place top may be computed into the bottom's storage when nothing needs it
+    following: list[Step] = field(default_factory=list)  # the steps right after it that overwrite its only top
     last_use: list[str] = field(default_factory=list)  # blobs that nothing reads after this step
     readers: dict[str, int] = field(default_factory=dict)  # how many later bottoms read each top as this step leaves it
 
@@ -123,6 +124,7 @@ def build_graph(
     graph.outputs = [name for name, is_source in unread.items() if not (is_source or name.endswith(f" {AUTOMATIC}"))]
     _mark_last_uses(graph)
     _count_readers(graph)
+    _find_following(graph)
     return graph
 
 
@@ -231,3 +233,12 @@ def _count_readers(graph: Graph) -> None:
         for name in step.layer.spec.bottoms:
             maker[name].readers[name] = maker[name].readers.get(name, 0) + 1
         maker.update(dict.fromkeys(step.layer.spec.tops, step))
+
+
+def _find_following(graph: Graph) -> None:
+    for place, step in enumerate(graph.steps):
+        if len(step.layer.spec.tops) == len(step.layer.spec.bottoms) == 1:
+            for later in graph.steps[place + 1 :]:
+                if not later.overwrites or later.layer.spec.tops != step.layer.spec.tops:
+                    break
+                step.following.append(later)

@@ -15,7 +15,7 @@ from repro import exact
 from repro.caffe import Model, NetSpec
 from repro.errors import DeviceError, InputError, NetError, UnsupportedError
 from repro.graph import Graph, Step, as_net_spec, build_graph, infer_shapes
-from repro.layers import Layer, Shape, Switches
+from repro.layers import Layer, PerChannel, Shape, Switches
 from repro.loading import Arrays, LoadReport, load_weights, materialize, save_weights
 from repro.sharing import SharedBlob, find_shared, multipliers
 from repro.summary import Summary, summarize
@@ -187,6 +187,8 @@ class Net(nn.Module):
         overrides = self._overrides(override)
         overwriting = not (capture or torch.is_grad_enabled())
         splitting = self.numerics == "exact" and torch.is_grad_enabled()
+        fusing = overwriting and not overrides
+        done: set[str] = set()
         branches: Branches = {}
         if self.spec.force_backward and torch.is_grad_enabled():
             values = {name: _with_gradient(value) for name, value in values.items()}
@@ -198,8 +200,12 @@ class Net(nn.Module):
                 layer = step.layer
                 if step.is_source:
                     self._require_given(step, values)
+                elif step.key in done:
+                    pass
                 else:
-                    tops = _run(step, values, branches, overwriting)
+                    tops = _run_with_following(step, values, done) if fusing else None
+                    if tops is None:
+                        tops = _run(step, values, branches, overwriting)
                     for name, value in zip(layer.spec.tops, tops, strict=True):
                         key = f"{step.key}__{name}"
                         values[name] = overrides.get(key, value)
@@ -286,6 +292,24 @@ def _run(step: Step, values: Mapping[str, Value], branches: Branches, overwritin
         if result is not None:
             return (result,)
     return layer(*bottoms)
+
+
+def _run_with_following(step: Step, values: Mapping[str, Value], done: set[str]) -> tuple[Value, ...] | None:
+    """Run a layer that also does what in-place layers after it do, and add those to `done`; None where it cannot."""
+    following: list[PerChannel] = []
+    for later in step.following:
+        one = later.layer.per_channel()
+        if one is None:
+            break
+        following.append(one)
+    if not following or not all(isinstance(values[name], torch.Tensor) for name in step.layer.spec.bottoms):
+        return None
+    found = step.layer.forward_with(values[step.layer.spec.bottoms[0]], following)  # type: ignore[arg-type]
+    if found is None:
+        return None
+    top, count = found
+    done.update(later.key for later in step.following[:count])
+    return (top,)
 
 
 def _split_tops(step: Step, values: Mapping[str, Value], branches: Branches) -> None:

@@ -46,7 +46,7 @@ from repro.layers import (  # noqa: F401
     unpool,
     upsample,
 )
-from repro.layers.base import BuildContext, Layer, Partial, Shape
+from repro.layers.base import BuildContext, Layer, Partial, PerChannel, Shape
 from repro.layers.pool import Switches
 from repro.layers.registry import layer_class, register, require_all, require_exact, supported_types
 
@@ -54,6 +54,7 @@ __all__ = [
     "BuildContext",
     "Layer",
     "Partial",
+    "PerChannel",
     "Shape",
     "Switches",
     "layer_class",

@@ -5,7 +5,7 @@ Source: the layers of these names in BVLC Caffe; ReLU's mask top and DropoutChan
 
 from __future__ import annotations
 
-from repro.layers.base import Layer, Shape
+from repro.layers.base import Layer, PerChannel, Shape
 from repro.layers.later import F, exact, torch
 from repro.layers.registry import register
 
@@ -24,6 +24,9 @@ class ReLU(Layer):
         if self.exact:
             return None
         return F.leaky_relu_(x, self.slope) if self.slope else x.relu_()
+
+    def per_channel(self) -> PerChannel | None:
+        return None if self.slope or self.exact else PerChannel(relu=True)
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         x = bottoms[0]

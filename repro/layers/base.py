@@ -65,6 +65,15 @@ class Blob:
         return math.prod(self.shape)
 
 
+@dataclass(frozen=True)
+class PerChannel:
+    """What an in-place layer does where that is x * scale, + shift per channel (axis 1), or max(0, x), and no more."""
+
+    scale: torch.Tensor | None = None
+    shift: torch.Tensor | None = None
+    relu: bool = False
+
+
 class Layer(_Base):
     """One Caffe layer.
 
@@ -117,6 +126,14 @@ class Layer(_Base):
 
     def overwrite(self, x: torch.Tensor) -> torch.Tensor | None:
         """The first top computed into x's own storage (bits as `forward`'s), or None where the layer cannot."""
+        return None
+
+    def per_channel(self) -> PerChannel | None:
+        """What `overwrite` does, where a convolution before it can do that as it writes (bits as `forward`'s)."""
+        return None
+
+    def forward_with(self, x: torch.Tensor, following: Sequence[PerChannel]) -> tuple[torch.Tensor, int] | None:
+        """The only top, and how many of the following in-place layers are done in it; None where the layer cannot."""
         return None
 
     def coordinate_map(self) -> tuple[Affine, Affine] | None:

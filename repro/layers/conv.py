@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from repro.layers.alignment import Affine, window_map
-from repro.layers.base import Layer, Shape, at_least, spatial
-from repro.layers.later import F, exact, torch
+from repro.layers.base import Layer, PerChannel, Shape, at_least, spatial
+from repro.layers.later import F, exact, inference, torch
 from repro.layers.registry import register
 
 
@@ -82,6 +82,22 @@ class _ConvolutionBase(Layer):
     def weight_shape(self) -> Shape:
         raise NotImplementedError
 
+    transposed: ClassVar[bool] = False
+
+    def forward_with(self, x: torch.Tensor, following: Sequence[PerChannel] = ()) -> tuple[torch.Tensor, int] | None:
+        if self.exact or not inference.applies(x, self.weight, self.bias):
+            return None
+        sizes = inference.Sizes(self.kernel, self.stride, self.pad, self.dilation, self.group, self.transposed)
+        return inference.run(self, x, self.weight, self.bias, sizes, following)
+
+    def _one(self, x: torch.Tensor) -> torch.Tensor:
+        """The top of one bottom, in `native`."""
+        found = self.forward_with(x)
+        return self._by_torch(x) if found is None else found[0]
+
+    def _by_torch(self, x: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError
+
     def output_side(self, size: int, axis: int) -> int:
         raise NotImplementedError
 
@@ -126,8 +142,11 @@ class Convolution(_ConvolutionBase):
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if self.exact:
             return exact.convolution(bottoms, self.weight, self.bias, self.window, self.group)
+        return tuple(self._one(x) for x in bottoms)
+
+    def _by_torch(self, x: torch.Tensor) -> torch.Tensor:
         run = (F.conv1d, F.conv2d, F.conv3d)[len(self.kernel) - 1]
-        return tuple(run(x, self.weight, self.bias, self.stride, self.pad, self.dilation, self.group) for x in bottoms)
+        return run(x, self.weight, self.bias, self.stride, self.pad, self.dilation, self.group)
 
 
 @register("ConvolutionDepthwise")
@@ -143,6 +162,8 @@ class ConvolutionDepthwise(Convolution):
 @register("Deconvolution", "DeconvolutionSK")
 class Deconvolution(_ConvolutionBase):
     """The transpose of a Convolution; weight (channels, num_output/group, *kernel)."""
+
+    transposed = True
 
     def weight_shape(self) -> Shape:
         return self.channels, self.num_output // self.group, *self.kernel
@@ -163,7 +184,8 @@ class Deconvolution(_ConvolutionBase):
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if self.exact:
             return exact.deconvolution(bottoms, self.weight, self.bias, self.window, self.group)
+        return tuple(self._one(x) for x in bottoms)
+
+    def _by_torch(self, x: torch.Tensor) -> torch.Tensor:
         run = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[len(self.kernel) - 1]
-        return tuple(
-            run(x, self.weight, self.bias, self.stride, self.pad, 0, self.group, self.dilation) for x in bottoms
-        )
+        return run(x, self.weight, self.bias, self.stride, self.pad, 0, self.group, self.dilation)

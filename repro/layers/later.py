@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     import torch.nn.functional as F
 
     from repro import exact, ops
+    from repro.layers import conv_inference as inference
 else:
     torch, F, exact, ops = Later("torch"), Later("torch.nn.functional"), Later("repro.exact"), Later("repro.ops")
+    inference = Later("repro.layers.conv_inference")
 
-__all__ = ["F", "exact", "ops", "settle", "torch"]
+__all__ = ["F", "exact", "inference", "ops", "settle", "torch"]
 
 
 def settle() -> None:

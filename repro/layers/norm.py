@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from repro.caffe import LayerSpec
 from repro.layers.alignment import Affine
-from repro.layers.base import Layer, Shape, need_4d
+from repro.layers.base import Layer, PerChannel, Shape, need_4d
 from repro.layers.bn_moving import MovingBN
 from repro.layers.later import F, exact, torch
 from repro.layers.registry import register
@@ -62,6 +62,9 @@ class BN(Layer):
 
     def overwrite(self, x: torch.Tensor) -> torch.Tensor | None:
         return x.mul_(self.scale).add_(self.shift) if self.mode == "INFERENCE" else None
+
+    def per_channel(self) -> PerChannel | None:
+        return PerChannel(self.scale, self.shift) if self.mode == "INFERENCE" else None
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         x = bottoms[0]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from repro.layers.base import Layer, Shape, axis_of, filler_of
+from repro.layers.base import Layer, PerChannel, Shape, axis_of, filler_of
 from repro.layers.later import exact, torch
 from repro.layers.registry import register
 
@@ -78,6 +78,11 @@ class Scale(_Spread):
             return None
         x.mul_(self.spread(self.scale, x))
         return x if self.bias is None else x.add_(self.spread(self.bias, x))
+
+    def per_channel(self) -> PerChannel | None:
+        if self.scale is None or self.axis != 1 or self.scale.dim() != 1:
+            return None
+        return PerChannel(self.scale, self.bias)
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         x = bottoms[0]
