@@ -237,8 +237,10 @@ def _count_readers(graph: Graph) -> None:
 
 def _find_following(graph: Graph) -> None:
     for place, step in enumerate(graph.steps):
-        if len(step.layer.spec.tops) == len(step.layer.spec.bottoms) == 1:
+        spec = step.layer.spec
+        # a blob that adds to the loss as it stands between two layers must come to be
+        if len(spec.tops) == len(spec.bottoms) == 1 and not any(spec.loss_weights):
             for later in graph.steps[place + 1 :]:
-                if not later.overwrites or later.layer.spec.tops != step.layer.spec.tops:
+                if not later.overwrites or later.layer.spec.tops != spec.tops or any(later.layer.spec.loss_weights):
                     break
                 step.following.append(later)
