@@ -36,6 +36,7 @@ STABLE_TORCH_LIBRARY(repro, m) {
   m.def(
       "winograd_conv(Tensor x, Tensor packed, int outputs, int[] pad, Tensor? bias, Tensor? scale, Tensor? shift, "
       "bool relu) -> (Tensor, Tensor)");
+  m.def("dense(Tensor x, Tensor weight, bool transposed) -> Tensor");
   m.def("fingerprint(Tensor x) -> int");
   m.def("libm_exp(Tensor x) -> Tensor");
   m.def("libm_log(Tensor x) -> Tensor");

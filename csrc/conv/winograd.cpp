@@ -3,13 +3,12 @@
 
 #include <torch/csrc/stable/library.h>
 
-#include <cstdlib>
 #include <optional>
-#include <string_view>
 #include <tuple>
 #include <vector>
 
 #include "common.h"
+#include "conv/choice.h"
 #include "pages.h"
 
 namespace repro::conv {
@@ -19,17 +18,8 @@ using torch::headeronly::ScalarType;
 
 const Kernels& kernels() {
 #if defined(__x86_64__) && defined(__GNUC__)
-  static const Kernels* const found = [] {
-    // torch's own switch for the same choice, so that one variable speaks for both
-    const char* wish = std::getenv("ATEN_CPU_CAPABILITY");
-    const std::string_view most = wish ? wish : "";
-    const bool avx2 = most != "default" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    const bool avx512 = avx2 && most != "avx2" && __builtin_cpu_supports("avx512f") &&
-                        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-                        __builtin_cpu_supports("avx512vl");
-    return avx512 ? &kAvx512Kernels : avx2 ? &kAvx2Kernels : &kBaselineKernels;
-  }();
-  return *found;
+  static const Kernels* const all[] = {&kBaselineKernels, &kAvx2Kernels, &kAvx512Kernels};
+  return *all[instruction_set()];
 #else
   return kBaselineKernels;
 #endif

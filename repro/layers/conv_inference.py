@@ -22,9 +22,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from repro.layers.base import Layer, PerChannel
+from repro.ops.dense import dense
 from repro.ops.winograd import LARGEST_WEIGHT, fingerprint, winograd_conv, winograd_pack
 
-FEWEST = 16  # outputs channels below which packing and transforms cost what the products save
+FEWEST = 16  # output channels below which packing and transforms cost what the products save
+LARGEST_BATCH = 64  # rows up to which reading the weights decides, as `ops.dense` is made for
 
 
 class Sizes(NamedTuple):
@@ -86,11 +88,18 @@ def _dense(x: Tensor, weight: Tensor, bias: Tensor | None, sizes: Sizes) -> Tens
     if not sizes.transposed:
         if tuple(x.shape[2:]) != sizes.kernel:
             return None
-        return F.linear(x.flatten(1), weight.flatten(1), bias)[..., None, None]
+        y = _product(x.flatten(1), weight.flatten(1), False)
+        return (y if bias is None else y.add_(bias))[..., None, None]
     if tuple(x.shape[2:]) != (1, 1):
         return None
-    y = (x.flatten(1) @ weight.flatten(1)).view(x.shape[0], weight.shape[1], *sizes.kernel)
+    y = _product(x.flatten(1), weight.flatten(1), True).view(x.shape[0], weight.shape[1], *sizes.kernel)
     return y if bias is None else y.add_(bias[:, None, None])
+
+
+def _product(x: Tensor, weight: Tensor, transposed: bool) -> Tensor:
+    if len(x) > LARGEST_BATCH:
+        return x @ weight if transposed else F.linear(x, weight)
+    return dense(x, weight, transposed)
 
 
 def _is_winograd(weight: Tensor, sizes: Sizes) -> bool:

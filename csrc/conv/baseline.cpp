@@ -1,6 +1,6 @@
-// The steps of winograd.h for any processor: vectors of four floats, no fused multiply-add.
+// The steps of winograd.h and dense.h for any processor: vectors of four floats, no fused multiply-add.
+#include "conv/dense.h"
 #include "conv/shuffle.h"
-#include "conv/winograd.h"
 
 #define REPRO_TARGET
 #define REPRO_LAMBDA __attribute__((always_inline))
@@ -23,9 +23,12 @@ inline Vec upper_pairs(Vec a, Vec b) { return REPRO_SHUFFLE(Vec, a, b, 2, 6, 3, 
 }  // namespace repro::conv
 
 #include "conv/winograd_steps.h"
+// after it, whose helpers it uses
+#include "conv/dense_steps.h"
 
 namespace repro::conv {
 
 const Kernels kBaselineKernels{transform, multiply, finish};
+const DenseKernels kBaselineDense{dot, columns};
 
 }  // namespace repro::conv

@@ -1,5 +1,5 @@
-// The steps of winograd.h for AVX-512. A lane computes what it computes with AVX2: the bits are the same.
-#include "conv/winograd.h"
+// The steps of winograd.h and dense.h for AVX-512. A lane computes what it computes with AVX2: the bits are the same.
+#include "conv/dense.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
@@ -36,10 +36,13 @@ REPRO_TARGET inline Vec upper_pairs(Vec a, Vec b) {
 }  // namespace repro::conv
 
 #include "conv/winograd_steps.h"
+// after it, whose helpers it uses
+#include "conv/dense_steps.h"
 
 namespace repro::conv {
 
 const Kernels kAvx512Kernels{transform, multiply, finish};
+const DenseKernels kAvx512Dense{dot, columns};
 
 }  // namespace repro::conv
 

@@ -1,5 +1,5 @@
-// The steps of winograd.h for AVX2 with fused multiply-add.
-#include "conv/winograd.h"
+// The steps of winograd.h and dense.h for AVX2 with fused multiply-add.
+#include "conv/dense.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
@@ -28,10 +28,13 @@ REPRO_TARGET inline Vec upper_pairs(Vec a, Vec b) { return REPRO_SHUFFLE(Vec, a,
 }  // namespace repro::conv
 
 #include "conv/winograd_steps.h"
+// after it, whose helpers it uses
+#include "conv/dense_steps.h"
 
 namespace repro::conv {
 
 const Kernels kAvx2Kernels{transform, multiply, finish};
+const DenseKernels kAvx2Dense{dot, columns};
 
 }  // namespace repro::conv
 
