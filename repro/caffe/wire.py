@@ -26,6 +26,9 @@ from repro.errors import FormatError, SchemaError
 
 MAX_DEPTH = 100
 MAX_VALUES = 500_000
+MAX_UNKNOWN = 1_000_000
+# an array counts as many values: it takes as much memory, and a file may give one blob in pieces
+_PIECE = 8
 
 VARINT, FIXED64, LENGTH, GROUP, END_GROUP, FIXED32 = range(6)
 _WIRE_TYPE = {"float": FIXED32, "double": FIXED64, "string": LENGTH, "bytes": LENGTH, "message": LENGTH}
@@ -55,7 +58,7 @@ class Reader:
         self.schema = schema
         self.source = Bytes(name)
         self.unknown: Counter[tuple[str, int]] = Counter()
-        self.values = 0
+        self.values = self.skipped = 0
 
     def read(self, message: str) -> Message:
         """The whole buffer as one message; FormatError, with the byte offset, where it is none."""
@@ -114,11 +117,11 @@ class Reader:
             number, wire, at = self._tag(at, end, kind.name)
             field = kind.by_number.get(number)
             if field is None:
-                self.unknown[kind.name, number] += 1
-                at = self._skip(wire, number, at, end, kind, depth)
+                at = self._unknown(wire, number, start, at, end, kind, depth)
                 continue
             expected = _WIRE_TYPE.get(field.kind, VARINT)
             if field.repeated and field.kind in _ARRAYS and wire in (expected, LENGTH):
+                self._count(start, _PIECE)
                 array, at = self._floats(field, wire, start, at, end)
                 fields.setdefault(field.name, [])
                 arrays.setdefault(field.name, []).append(array)
@@ -127,8 +130,7 @@ class Reader:
                 fields.setdefault(field.name, []).extend(self._packed_varints(field, begin, stop))
                 at = stop
             elif wire != expected:
-                self.unknown[kind.name, number] += 1
-                at = self._skip(wire, number, at, end, kind, depth)
+                at = self._unknown(wire, number, start, at, end, kind, depth)
             else:
                 self._count(start)
                 at = self._value(message, field, wire, at, end, depth)
@@ -203,6 +205,13 @@ class Reader:
             self._count(at)
             number, at = self._varint(at, end)
             yield _from_varint(field, number)
+
+    def _unknown(self, wire: int, number: int, start: int, at: int, end: int, kind: MessageType, depth: int) -> int:
+        self.unknown[kind.name, number] += 1
+        self.skipped += 1
+        if self.skipped > MAX_UNKNOWN:
+            raise self.error(start, f"more than {MAX_UNKNOWN} unknown fields in one file; no Caffe model has as many")
+        return self._skip(wire, number, at, end, kind, depth)
 
     def _skip(self, wire: int, number: int, at: int, end: int, kind: MessageType, depth: int) -> int:
         what = f"field {number} of {kind.name}"

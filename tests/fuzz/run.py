@@ -16,6 +16,7 @@ import contextlib
 import faulthandler
 import hashlib
 import importlib.util
+import os
 import random
 import subprocess
 import sys
@@ -80,7 +81,7 @@ def plain(name: str, good: list[bytes], seconds: float, seed: int, corpus: Path)
     from targets import TARGETS
 
     rng, well, runs = random.Random(seed), True, 0
-    path = corpus / f"current-{name}"
+    path = corpus.parent / f"current-{name}"
     for data in good:
         well &= attempt(TARGETS[name], data, path, corpus)
     until = time.monotonic() + seconds
@@ -92,23 +93,31 @@ def plain(name: str, good: list[bytes], seconds: float, seed: int, corpus: Path)
     return not well
 
 
-def guided(name: str, good: list[bytes], seconds: float, seed: int, corpus: Path) -> None:
+def guided(args: argparse.Namespace, corpus: Path) -> None:
     """libFuzzer over atheris; ends the process."""
     import atheris
 
+    # all of repro has to be imported in here: what is not is not seen
     with atheris.instrument_imports(include=["repro"]):
         from targets import TARGETS
-    for data in good:
+
+        files = good(args)
+    for data in files:
         (corpus / f"seed-{hashlib.sha256(data).hexdigest()[:12]}").write_bytes(data)
-    path = corpus.parent / f"current-{name}"
+    path = corpus.parent / f"current-{args.target}"
+
+    until = time.monotonic() + args.seconds
 
     def one(data: bytes) -> None:
+        if time.monotonic() > until:
+            print(f"{args.target}: time is over, seed {args.seed}: no findings", flush=True)
+            os._exit(0)  # libFuzzer's own way out meets torch's in a signal
         path.write_bytes(data)
-        TARGETS[name](path)
+        TARGETS[args.target](path)
 
-    limits = [f"-max_total_time={int(seconds)}", f"-timeout={int(4 * MAX_SECONDS)}", "-rss_limit_mb=2048"]
-    files = [f"-artifact_prefix={corpus}/finding-", f"-seed={seed or 1}", "-max_len=20000", "-len_control=0"]
-    atheris.Setup([sys.argv[0], *limits, *files, str(corpus)], one)
+    limits = [f"-timeout={int(4 * MAX_SECONDS)}", "-rss_limit_mb=2048"]
+    where = [f"-artifact_prefix={corpus}/finding-", f"-seed={args.seed or 1}", "-max_len=20000", "-len_control=0"]
+    atheris.Setup([sys.argv[0], *limits, *where, str(corpus)], one)
     atheris.Fuzz()
 
 
@@ -131,9 +140,9 @@ def main() -> int:
         done = [attempt(TARGETS[args.target], p.read_bytes(), corpus / "replayed", corpus) for p in args.replay]
         return not all(done)
     if not args.watched:
-        return watch(corpus / f"current-{args.target}", corpus)
+        return watch(args.corpus / f"current-{args.target}", corpus)
     if not args.plain and importlib.util.find_spec("atheris"):
-        guided(args.target, good(args), args.seconds, args.seed, corpus)
+        guided(args, corpus)
         return 0
     return plain(args.target, good(args), args.seconds, args.seed, corpus)
 

@@ -168,6 +168,19 @@ def flood(values: int) -> None:
             Reader(data, weights_schema(), "x").read(message)
 
 
+def test_floods_of_unknown_fields_and_of_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MAX_UNKNOWN", 1000)
+    decode((tag(77, 0) + b"\0") * 1000)
+    for field in (tag(77, 0) + b"\0", tag(1, 0) + b"\0"):  # a number, or a wire type, that the schema does not have
+        with pytest.raises(FormatError, match=r"x: byte \d+: more than 1000 unknown fields"):
+            decode(field * 1001)
+    monkeypatch.setattr(wire, "MAX_VALUES", 1000)
+    pieces = tag(5, 2) + b"\0" + tag(5, 5) + b"\0\0\0\0"
+    decode(pieces * 60, "BlobProto")
+    with pytest.raises(FormatError, match="more than 1000 values"):
+        decode(pieces * 70, "BlobProto")
+
+
 def test_floods_of_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "MAX_VALUES", 1000)
     flood(1000)
