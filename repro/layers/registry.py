@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -41,24 +42,31 @@ def layer_class(spec: LayerSpec, bottom_shapes: Sequence[Shape] = ()) -> type[La
 def require_all(layers: Iterable[LayerSpec]) -> None:
     """UnsupportedError naming every layer of an unknown type at once, with file and line."""
     unknown = [spec for spec in layers if spec.type not in _REGISTRY]
-    if unknown:
-        listed = "; ".join(f"'{s.name}' ({s.type}) at {s.where}" for s in unknown[:12])
-        more = f" and {len(unknown) - 12} more" if len(unknown) > 12 else ""
-        raise UnsupportedError(
-            f"{len(unknown)} layer(s) of unsupported type: {listed}{more}; supported: {', '.join(supported_types())}"
-        )
+    if not unknown:
+        return
+    near = {
+        spec.type: close[0] for spec in unknown if (close := difflib.get_close_matches(spec.type, _REGISTRY, 1, 0.8))
+    }
+    hint = "".join(f"; did you mean {right!r} for {wrong!r}?" for wrong, right in near.items())
+    raise UnsupportedError(
+        f"{len(unknown)} layer(s) of unsupported type: {_listed(unknown)}{hint}; give the type a class of your own "
+        "with repro.layers.register, or take the layer out of the file; docs/layers.md lists what is built"
+    )
+
+
+def _listed(layers: Sequence[LayerSpec]) -> str:
+    more = f" and {len(layers) - 12} more" if len(layers) > 12 else ""
+    return "; ".join(f"'{s.name}' ({s.type}) at {s.where}" for s in layers[:12]) + more
 
 
 def require_exact(layers: Iterable[LayerSpec]) -> None:
     """UnsupportedError naming every layer whose type has no bit-exact form at once, with file and line."""
     without = [spec for spec in layers if not layer_class(spec).has_exact]
     if without:
-        listed = "; ".join(f"'{s.name}' ({s.type}) at {s.where}" for s in without[:12])
-        more = f" and {len(without) - 12} more" if len(without) > 12 else ""
         exact = ", ".join(name for name in supported_types() if _REGISTRY[name].has_exact)
         raise UnsupportedError(
-            f"{len(without)} layer(s) of a type without a bit-exact form: {listed}{more}; use numerics 'native', or "
-            f"keep to: {exact}"
+            f"{len(without)} layer(s) of a type without a bit-exact form: {_listed(without)}; use numerics 'native', "
+            f"or keep to: {exact}"
         )
 
 
