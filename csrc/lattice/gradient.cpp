@@ -23,8 +23,8 @@ void weights_backward(const Arrays<T>& a, const Tensor& grad, const Tensor& valu
     const T* backward = splat_and_blur<T, W>(a, g + channel, channels, scale_out, !transpose, three.get(), four.get());
     for_each_vector(
         a.points, 2 * a.remainders * W,
-        WeightGradient<T, W>{v + channel, g + channel, channels, scale_in, scale_out, a.offsets, a.remainders,
-                             a.alpha(), forward, backward, channel == 0, out.mutable_data_ptr<T>()});
+        WeightGradient<T>{v + channel, g + channel, channels, W, scale_in, scale_out, a.offsets, a.remainders,
+                          a.alpha(), forward, backward, channel == 0, out.mutable_data_ptr<T>()});
   });
 }
 

@@ -8,13 +8,13 @@
 
 namespace repro::lattice {
 
-// d<grad, filter(values)> / d weights for one point, W channels at a time: it splats with its weights and slices with
+// d<grad, filter(values)> / d weights for one point and `width` channels: it splats with its weights and slices with
 // them, so both ends count.
-template <typename T, int W>
+template <typename T>
 struct WeightGradient {
   const T* values;  // points × stride
   const T* grad;    // points × stride
-  index_t stride;
+  index_t stride, width;
   const T* scale_in;   // per point, or null
   const T* scale_out;  // per point, or null
   const int32_t* offsets;
@@ -31,9 +31,9 @@ struct WeightGradient {
     const T at_slice = scale_out ? alpha * scale_out[point] : alpha;
     const T at_splat = scale_in ? alpha * scale_in[point] : alpha;
     for (int r = 0; r < remainders; ++r) {
-      const index_t row = (static_cast<index_t>(offsets[point * remainders + r]) + 1) * W;
+      const index_t row = (static_cast<index_t>(offsets[point * remainders + r]) + 1) * width;
       double slice = 0, splat = 0;
-      for (int c = 0; c < W; ++c) {
+      for (index_t c = 0; c < width; ++c) {
         slice += static_cast<double>(g[c]) * blurred_values[row + c];
         splat += static_cast<double>(value[c]) * blurred_grad[row + c];
       }

@@ -15,6 +15,45 @@ inline Compatibility kind_of(const Tensor& compatibility) {
   return compatibility.dim() == 1 ? Compatibility::kDiagonal : Compatibility::kMatrix;
 }
 
+inline void settle_step(const char* op, Tensor& unary, std::vector<Tensor>& messages,
+                        std::vector<Tensor>& compatibilities, index_t labels) {
+  check(unary.dim() == 2 && unary.size(1) % kLanes == 0 && labels >= 1 && labels <= unary.size(1), op,
+        ": unary must be points×channels, the channels a multiple of ", kLanes, " and no fewer than the ", labels,
+        " labels; got ", shape_text(unary));
+  check(messages.size() == compatibilities.size() && messages.size() <= kMaxKernels, op, ": ", messages.size(),
+        " messages and ", compatibilities.size(), " compatibilities; expected as many, at most ", kMaxKernels);
+  const ScalarType type = unary.scalar_type();
+  check(type == ScalarType::Float || type == ScalarType::Double, op, ": unary must be float32 or float64");
+  unary = torch::stable::contiguous(unary);
+  for (std::size_t k = 0; k < messages.size(); ++k) {
+    Tensor &message = messages[k], &compatibility = compatibilities[k];
+    check(message.dim() == 2 && message.size(0) == unary.size(0) && message.size(1) == unary.size(1) &&
+              message.scalar_type() == type,
+          op, ": message ", k, " is ", shape_text(message), ", not like the unary ", shape_text(unary));
+    const index_t channels = unary.size(1);
+    const bool fits =
+        compatibility.dim() == 0 || (compatibility.dim() == 1 && compatibility.size(0) == channels) ||
+        (compatibility.dim() == 2 && compatibility.size(0) == labels && compatibility.size(1) == channels);
+    check(fits && compatibility.scalar_type() == type, op, ": compatibility ", k, " is ", shape_text(compatibility),
+          "; expected a scalar, ", channels, " numbers or ", labels, "×", channels);
+    message = torch::stable::contiguous(message);
+    compatibility = torch::stable::contiguous(compatibility);
+  }
+}
+
+template <typename T>
+Step<T> make_step(const Tensor& unary, const std::vector<Tensor>& messages, const std::vector<Tensor>& compatibilities,
+                  index_t labels, const Tensor& out) {
+  Step<T> step{unary.const_data_ptr<T>(),         {},
+               static_cast<int>(messages.size()), static_cast<int>(labels),
+               static_cast<int>(unary.size(1)),   out.mutable_data_ptr<T>()};
+  for (std::size_t k = 0; k < messages.size(); ++k) {
+    step.kernels[k] = {messages[k].const_data_ptr<T>(), compatibilities[k].const_data_ptr<T>(),
+                       kind_of(compatibilities[k])};
+  }
+  return step;
+}
+
 struct InferenceArguments {
   Tensor unary;  // labels×points
   std::vector<lattice::LatticeTensors> lattices;

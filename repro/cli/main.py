@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "compare": ("compare", "a network's blobs against those another Caffe stored"),
     "convert": ("convert", "weights from one file format into another"),
     "segment": ("segment", "label photographs: proposals, DeconvNet, CRF"),
+    "crf": ("crf", "refine any network's scores for a photograph with a dense CRF"),
     "evaluate": ("evaluate", "comp6 score of a folder of results"),
     "data": ("data", "make or convert data sets (shapes, stage1, stage2)"),
     "train": ("train", "train from a solver prototxt"),

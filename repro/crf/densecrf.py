@@ -105,6 +105,8 @@ class DenseCRF(nn.Module):
         """
         planes, single = read_unary(unary, probs)
         images = self._images(planes, image, layout)
+        if planes.is_cuda and len(planes) > 1:
+            return self._infer_together(planes, images)
         done = []
         # One image after the other: its lattice and rows fit the cache better, and memory does not grow with the batch.
         shared: dict[int, NormalizedKernel] = {}
@@ -152,7 +154,29 @@ class DenseCRF(nn.Module):
             if compat.dim() and compat.shape[0] != labels:
                 name = type(kernel).__name__
                 raise InputError(f"{name} compat is for {compat.shape[0]} labels, the unary has {labels}")
-        return read_image(image, batch, height, width, layout)
+        read = read_image(image, batch, height, width, layout)
+        return None if read is None else read.to(planes.device)
+
+    def _infer_together(self, planes: Tensor, images: Tensor | None) -> Tensor:
+        """Q of a batch whose lattices are built and filtered as one: what keeps a GPU busy; the bits are the same."""
+        batch, labels, height, width = planes.shape
+        applied = []
+        for number, kernel in enumerate(self.kernels):
+            features = torch.stack(
+                [
+                    self._transformed(number, kernel.features(None if images is None else images[i], i, height, width))
+                    for i in range(batch)
+                ]
+            ).to(planes.device)
+            applied.append(NormalizedKernel.build(features, kernel.normalization or self.normalization, planes.dtype))
+        tall = planes.transpose(0, 1).reshape(labels, batch * height, width)
+        q = Inference(tall, applied, self._energies(tall), self.relaxation).run(self.iterations)
+        return q.reshape(labels, batch, height, width).transpose(0, 1).contiguous()
+
+    def _energies(self, unary: Tensor) -> list[Tensor]:
+        """The compatibilities as the unary's dtype, matrices symmetrised."""
+        ready = [c.to(unary.device, unary.dtype) for c in self.compatibilities]
+        return [(c + c.T) / 2 if c.dim() == 2 else c for c in ready]
 
     def _prepare(
         self, planes: Tensor, images: Tensor | None, index: int, shared: dict[int, NormalizedKernel]
@@ -161,23 +185,21 @@ class DenseCRF(nn.Module):
         unary = planes[index]
         height, width = unary.shape[1:]
         image = None if images is None else images[index]
-        applied, compatibilities = [], []
-        for number, (kernel, compat) in enumerate(zip(self.kernels, self.compatibilities, strict=True)):
+        applied = []
+        for number, kernel in enumerate(self.kernels):
             built = shared.get(number)
             if built is None:
-                features = self._transformed(number, kernel.features(image, index, height, width))
+                features = self._transformed(number, kernel.features(image, index, height, width)).to(unary.device)
                 built = NormalizedKernel.build(features, kernel.normalization or self.normalization, unary.dtype)
             if isinstance(kernel, Gaussian):
                 shared[number] = built
             applied.append(built)
-            c = compat.to(unary.dtype)
-            compatibilities.append((c + c.T) / 2 if c.dim() == 2 else c)
-        return Inference(unary, applied, compatibilities, self.relaxation)
+        return Inference(unary, applied, self._energies(unary), self.relaxation)
 
     def _transformed(self, number: int, features: Tensor) -> Tensor:
         if str(number) not in self.transforms:
             return features
-        transform = self.transforms[str(number)].to(features.dtype)
+        transform = self.transforms[str(number)].to(features)
         if features.shape[1] != transform.shape[0]:
             name = type(self.kernels[number]).__name__
             raise InputError(

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from repro.crf.unary import unary_from_probabilities
-from repro.errors import DeviceError, InputError
+from repro.errors import InputError
+from repro.ops.lattice import require_kernels
 
 LAYOUTS = ("auto", "hwc", "chw")
 
@@ -88,6 +89,5 @@ def _tensor(name: str, value: Tensor | np.ndarray) -> Tensor:
             raise InputError(f"{name}: expected an array of numbers, got dtype {value.dtype}") from error
     if not isinstance(value, Tensor):
         raise InputError(f"{name}: expected a tensor or an array, got {type(value).__name__}")
-    if value.device.type != "cpu":
-        raise DeviceError(f"{name} is on {value.device}; the dense CRF runs on the CPU, so move it with .cpu()")
+    require_kernels(name, value)
     return value

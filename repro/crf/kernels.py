@@ -102,8 +102,9 @@ class Bilateral:
             raise InputError("a Bilateral kernel compares colours, but no image was given")
         channels = image.shape[-1]
         deviations = _deviations("Bilateral srgb", self.srgb, channels)
-        colours = image.reshape(-1, channels).to(torch.float32) / torch.tensor(deviations, dtype=torch.float32)
-        return torch.cat([_positions(height, width, self.sxy), colours], dim=1)
+        scale = torch.tensor(deviations, dtype=torch.float32, device=image.device)
+        colours = image.reshape(-1, channels).to(torch.float32) / scale
+        return torch.cat([_positions(height, width, self.sxy).to(image.device), colours], dim=1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,11 +28,15 @@ class NormalizedKernel:
 
     @classmethod
     def build(cls, features: Tensor, normalization: str, dtype: torch.dtype) -> NormalizedKernel:
-        """features N×d, applied in `dtype`; with n = K·1: "symmetric" 1/sqrt(n) on both sides, else 1/n on one."""
+        """features N×d or B×N×d (N then counts all images), applied in `dtype`.
+
+        With n = K·1: "symmetric" 1/sqrt(n) on both sides, else 1/n on one.
+        """
         lattice = PermutohedralLattice(features).to(dtype)
         if normalization == "none":
             return cls(lattice, None, None)
-        response = lattice.filter(torch.ones((len(features), 1), dtype=dtype))[:, 0] + _EPSILON
+        ones = torch.ones((*features.shape[:-1], 1), dtype=dtype, device=features.device)
+        response = lattice.filter(ones)[..., 0] + _EPSILON
         if normalization == "symmetric":
             factor = 1 / response.sqrt()
             return cls(lattice, factor, factor)
@@ -40,7 +44,8 @@ class NormalizedKernel:
 
     def apply(self, values: Tensor) -> Tensor:
         """values N×C -> N×C."""
-        return self.lattice.filter(values, scale_in=self.scale_in, scale_out=self.scale_out)
+        shaped = values.reshape(*self.lattice.lead, values.shape[-1])
+        return self.lattice.filter(shaped, scale_in=self.scale_in, scale_out=self.scale_out).reshape(values.shape)
 
 
 class Inference:
@@ -95,7 +100,10 @@ class Inference:
         scales = [s for kernel in self.kernels for s in (kernel.scale_in, kernel.scale_out)]
         weights = [kernel.lattice.arrays.weights for kernel in self.kernels]
         given = (self._energies, *self.compatibilities, *weights, *(s for s in scales if s is not None))
-        if not (torch.is_grad_enabled() and any(t.requires_grad for t in given)):
+        learns = torch.is_grad_enabled() and any(t.requires_grad for t in given)
+        # The CUDA kernel updates a point from the messages of its own labels, which a matrix does not allow.
+        mixes = self._energies.is_cuda and any(c.dim() == 2 for c in self.compatibilities)
+        if not (learns or mixes):
             none = self._energies.new_empty(0)
             lattices = [t for kernel in self.kernels for t in kernel.lattice.arrays.tensors()]
             filled = [none if s is None else s for s in scales]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from repro.errors import DeviceError, InputError, UnsupportedError
-from repro.ops import _library  # noqa: F401  (opening it registers the ops)
+from repro.ops import _library
 
 MAX_DIMENSIONS = 8
 _FLOATS = (torch.float32, torch.float64)
@@ -46,7 +46,7 @@ class PermutohedralLattice:
     values on though they hold none. Gradients flow into the features through the barycentric weights; they are exact
     inside a simplex and jump where a point passes into the next one.
     Raises InputError for another shape or dtype, no points, NaN or infinity, and features too far from the origin
-    (about 10^6 standard deviations in float32); DeviceError off the CPU.
+    (about 10^6 standard deviations in float32); DeviceError on a device without kernels.
     """
 
     def __init__(self, features: Tensor, *, reference_padding: bool = True) -> None:
@@ -60,7 +60,7 @@ class PermutohedralLattice:
             raise InputError(f"features: there are no points in shape {tuple(features.shape)}")
         if features.shape[-1] > MAX_DIMENSIONS:
             raise InputError(f"features: {features.shape[-1]} dimensions; at most {MAX_DIMENSIONS} are supported")
-        _require_cpu("features", features)
+        require_kernels("features", features)
         self._shape = tuple(features.shape)
         images = features.reshape(-1, *features.shape[-2:])
         try:
@@ -71,6 +71,11 @@ class PermutohedralLattice:
 
     def __repr__(self) -> str:
         return f"PermutohedralLattice({'×'.join(map(str, self._shape))}, {self.vertices} vertices, {self.dtype})"
+
+    @property
+    def lead(self) -> tuple[int, ...]:
+        """The points' shape: (N,) or (B, N)."""
+        return self._shape[:-1]
 
     @property
     def dimensions(self) -> int:
@@ -124,16 +129,21 @@ class PermutohedralLattice:
             raise InputError(
                 f"values are {values.dtype}, the lattice {self.dtype}; convert one, e.g. lattice.to(dtype)"
             )
-        _require_cpu("values", values)
+        require_kernels("values", values)
         flat = values.reshape(math.prod(lead), values.shape[-1])
         scales = [_flat_scale(name, s, lead, self.dtype) for name, s in (("in", scale_in), ("out", scale_out))]
         out = torch.ops.repro.lattice_filter(flat, *scales, *self.arrays.tensors(), transpose)
         return out.reshape(values.shape)
 
 
-def _require_cpu(name: str, tensor: Tensor) -> None:
-    if tensor.device.type not in ("cpu", "meta"):
-        raise DeviceError(f"{name} are on {tensor.device}; the lattice has CPU kernels only, so move them with .cpu()")
+def require_kernels(name: str, tensor: Tensor) -> None:
+    """DeviceError where the tensor's device has no lattice kernels: CPU always has, CUDA where they are built."""
+    if tensor.device.type in ("cpu", "meta") or (tensor.device.type == "cuda" and _library.cuda_loaded()):
+        return
+    state = f"; the CUDA kernels are {_library.cuda_state()}" if tensor.device.type == "cuda" else ""
+    raise DeviceError(
+        f"{name} is on {tensor.device}, where the dense CRF has no kernels, so move it with .cpu(){state}"
+    )
 
 
 def _flat_scale(name: str, scale: Tensor | None, lead: tuple[int, ...], dtype: torch.dtype) -> Tensor | None:

@@ -61,4 +61,5 @@ def test_probabilities_of_a_batch_are_those_of_its_images(seed: int, h: int, w: 
     assert ((q >= 0) & (q <= 1)).all()
     for index in range(batch):
         assert torch.equal(q[index], crf(unary[index], image[index], layout="hwc"))
+    assert torch.equal(q, crf._infer_together(unary, image))
     assert torch.equal(q, crf(unary, image.permute(0, 3, 1, 2), layout="chw"))

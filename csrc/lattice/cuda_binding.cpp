@@ -1,0 +1,188 @@
+// The lattice ops on torch's current CUDA stream.
+#include <torch/csrc/stable/library.h>
+
+#include <limits>
+#include <tuple>
+#include <vector>
+
+#include "cuda_stream.h"
+#include "lattice/device_tensors.h"
+#include "lattice/simplex.h"
+
+namespace repro::lattice {
+namespace {
+
+using Parts = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
+
+class TensorMemory : public BuildMemory {
+ public:
+  TensorMemory(const Tensor& like, int corners) : like_(like), corners_(corners) {}
+
+  void* scratch(std::size_t bytes) override {
+    blocks_.push_back(torch::stable::new_empty(like_, {static_cast<int64_t>(bytes)}, ScalarType::Byte));
+    return blocks_.back().mutable_data_ptr();
+  }
+
+  VertexArrays vertex_arrays(index_t vertices) override {
+    row_start = torch::stable::new_empty(like_, {vertices + 1}, ScalarType::Int);
+    neighbours = torch::stable::new_empty(like_, {corners_, vertices, 2}, ScalarType::Int);
+    return {row_start.mutable_data_ptr<int32_t>(), neighbours.mutable_data_ptr<int32_t>()};
+  }
+
+  Tensor row_start, neighbours;
+
+ private:
+  const Tensor& like_;
+  int corners_;
+  std::vector<Tensor> blocks_;
+};
+
+template <typename T>
+Parts build(const Tensor& features, bool reference_padding) {
+  const index_t images = features.size(0), points = features.size(1), total = images * points;
+  const int dimensions = static_cast<int>(features.size(2)), corners = dimensions + 1;
+  const auto ints = [&](std::initializer_list<int64_t> shape) {
+    return torch::stable::new_empty(features, shape, ScalarType::Int);
+  };
+  Tensor weights = torch::stable::new_empty(features, {total, corners}), offsets = ints({total, corners});
+  Tensor row_point = ints({total * corners}), row_weight = torch::stable::new_empty(features, {total * corners});
+  TensorMemory memory(features, corners);
+  BuildOutcome outcome;
+  report_cuda("lattice_build",
+              build_on_device<T>({features.const_data_ptr<T>(), images, points, dimensions, reference_padding,
+                                  weights.mutable_data_ptr<T>(), offsets.mutable_data_ptr<int32_t>(),
+                                  row_point.mutable_data_ptr<int32_t>(), row_weight.mutable_data_ptr<T>()},
+                                 memory, outcome, cuda_stream_of(features)));
+  check(outcome.refused < 0, "lattice: the features of point ", outcome.refused % points, " of image ",
+        outcome.refused / points, " are not finite or so large that a lattice coordinate passes ",
+        coordinate_limit<T>(), "; divide them by larger standard deviations");
+  check(outcome.bits < 127.9, "lattice: the vertex keys need ", static_cast<int>(outcome.bits) + 1,
+        " bits and at most 127 are held; the features span too wide a range in too many dimensions, so divide them by "
+        "larger standard deviations");
+  return {offsets, weights, memory.row_start, row_point, row_weight, memory.neighbours};
+}
+
+Parts lattice_build_cuda(Tensor features, bool reference_padding) {
+  const torch::stable::accelerator::DeviceGuard guard(features.get_device_index());
+  check(features.dim() == 3, "lattice_build: features must be images×points×dimensions, got ", shape_text(features));
+  const index_t images = features.size(0), points = features.size(1), dimensions = features.size(2);
+  check(images > 0 && points > 0, "lattice_build: there are no points: ", shape_text(features));
+  check(dimensions >= 1 && dimensions <= kMaxDimensions, "lattice_build: ", dimensions, " feature dimensions; 1 to ",
+        kMaxDimensions, " are supported");
+  check((images * (points + 1)) * (dimensions + 1) < std::numeric_limits<int32_t>::max(),
+        "lattice_build: ", images * points, " points of ", dimensions, " dimensions pass 2^31 vertex entries");
+  features = torch::stable::contiguous(features);
+  if (features.scalar_type() == ScalarType::Float) return build<float>(features, reference_padding);
+  check(features.scalar_type() == ScalarType::Double, "lattice_build: features must be float32 or float64");
+  return build<double>(features, reference_padding);
+}
+
+template <typename T>
+void filter(const LatticeTensors& tensors, const Tensor& values, const T* scale_in, const T* scale_out, bool transpose,
+            const Tensor& out) {
+  const auto lattice = on_device<T>(tensors);
+  const index_t channels = values.size(1);
+  const BlurBuffers<T> buffers(values, lattice, channels);
+  void* stream = cuda_stream_of(values);
+  T* blurred = nullptr;
+  report_cuda("lattice_filter", splat_and_blur_on_device(lattice, values.const_data_ptr<T>(), scale_in, channels,
+                                                         transpose, buffers.one(), buffers.two(), blurred, stream));
+  report_cuda("lattice_filter",
+              slice_on_device(lattice, blurred, scale_out, channels, out.mutable_data_ptr<T>(), stream));
+}
+
+Tensor lattice_filter_cuda(Tensor values, std::optional<Tensor> scale_in, std::optional<Tensor> scale_out,
+                           Tensor offsets, Tensor weights, Tensor row_start, Tensor row_point, Tensor row_weight,
+                           Tensor neighbours, bool transpose) {
+  constexpr const char* kOp = "lattice_filter";
+  const torch::stable::accelerator::DeviceGuard guard(values.get_device_index());
+  LatticeTensors lattice{offsets, weights, row_start, row_point, row_weight, neighbours};
+  lattice.settle(kOp, values.scalar_type());
+  settle_values(kOp, values, lattice.points());
+  settle_scale(kOp, scale_in, values);
+  settle_scale(kOp, scale_out, values);
+  Tensor out = torch::stable::new_empty(values, {values.size(0), values.size(1)});
+  if (out.numel() == 0) return out;
+  const auto run = [&]<typename T>(T) {
+    filter<T>(lattice, values, pointer_or_null<T>(scale_in), pointer_or_null<T>(scale_out), transpose, out);
+  };
+  values.scalar_type() == ScalarType::Float ? run(float()) : run(double());
+  return out;
+}
+
+template <typename T>
+void weights_backward(const LatticeTensors& tensors, const Tensor& grad, const Tensor& values, const T* scale_in,
+                      const T* scale_out, bool transpose, const Tensor& out) {
+  const auto lattice = on_device<T>(tensors);
+  const index_t channels = values.size(1);
+  const BlurBuffers<T> forward(values, lattice, channels), backward(values, lattice, channels);
+  const T* v = values.const_data_ptr<T>();
+  const T* g = grad.const_data_ptr<T>();
+  void* stream = cuda_stream_of(values);
+  T *blurred_values = nullptr, *blurred_grad = nullptr;
+  report_cuda("lattice_weights_backward",
+              splat_and_blur_on_device(lattice, v, scale_in, channels, transpose, forward.one(), forward.two(),
+                                       blurred_values, stream));
+  report_cuda("lattice_weights_backward",
+              splat_and_blur_on_device(lattice, g, scale_out, channels, !transpose, backward.one(), backward.two(),
+                                       blurred_grad, stream));
+  report_cuda("lattice_weights_backward",
+              weights_backward_on_device<T>(lattice, v, g, scale_in, scale_out, blurred_values, blurred_grad, channels,
+                                            out.mutable_data_ptr<T>(), stream));
+}
+
+Tensor lattice_weights_backward_cuda(Tensor grad, Tensor values, std::optional<Tensor> scale_in,
+                                     std::optional<Tensor> scale_out, Tensor offsets, Tensor weights, Tensor row_start,
+                                     Tensor row_point, Tensor row_weight, Tensor neighbours, bool transpose) {
+  constexpr const char* kOp = "lattice_weights_backward";
+  const torch::stable::accelerator::DeviceGuard guard(values.get_device_index());
+  LatticeTensors lattice{offsets, weights, row_start, row_point, row_weight, neighbours};
+  lattice.settle(kOp, values.scalar_type());
+  settle_values(kOp, values, lattice.points());
+  settle_values(kOp, grad, lattice.points());
+  check(grad.size(1) == values.size(1) && grad.scalar_type() == values.scalar_type(), kOp,
+        ": the gradient is not like the values");
+  settle_scale(kOp, scale_in, values);
+  settle_scale(kOp, scale_out, values);
+  Tensor out = torch::stable::new_empty(lattice.weights, {lattice.points(), lattice.remainders()});
+  if (values.size(1) == 0) return torch::stable::zero_(out);
+  const auto run = [&]<typename T>(T) {
+    weights_backward<T>(lattice, grad, values, pointer_or_null<T>(scale_in), pointer_or_null<T>(scale_out), transpose,
+                        out);
+  };
+  values.scalar_type() == ScalarType::Float ? run(float()) : run(double());
+  return out;
+}
+
+Tensor lattice_features_backward_cuda(Tensor grad_weights, Tensor features) {
+  constexpr const char* kOp = "lattice_features_backward";
+  const torch::stable::accelerator::DeviceGuard guard(features.get_device_index());
+  check(features.dim() == 3 && features.size(2) >= 1 && features.size(2) <= kMaxDimensions, kOp,
+        ": features must be images×points×dimensions, got ", shape_text(features));
+  const ScalarType type = features.scalar_type();
+  const index_t points = features.size(0) * features.size(1);
+  check(grad_weights.numel() == points * (features.size(2) + 1) && grad_weights.scalar_type() == type &&
+            (type == ScalarType::Float || type == ScalarType::Double),
+        kOp, ": the gradient of the weights does not fit the features ", shape_text(features));
+  features = torch::stable::contiguous(features);
+  grad_weights = torch::stable::contiguous(grad_weights);
+  Tensor out = torch::stable::new_empty(features, {features.size(0), features.size(1), features.size(2)});
+  const auto run = [&]<typename T>(T) {
+    report_cuda(kOp, features_backward_on_device<T>(features.const_data_ptr<T>(), grad_weights.const_data_ptr<T>(),
+                                                    points, static_cast<int>(features.size(2)),
+                                                    out.mutable_data_ptr<T>(), cuda_stream_of(features)));
+  };
+  type == ScalarType::Float ? run(float()) : run(double());
+  return out;
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(repro, CUDA, m) {
+  m.impl("lattice_build", TORCH_BOX(&lattice_build_cuda));
+  m.impl("lattice_filter", TORCH_BOX(&lattice_filter_cuda));
+  m.impl("lattice_weights_backward", TORCH_BOX(&lattice_weights_backward_cuda));
+  m.impl("lattice_features_backward", TORCH_BOX(&lattice_features_backward_cuda));
+}
+
+}  // namespace repro::lattice

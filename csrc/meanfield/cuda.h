@@ -1,0 +1,14 @@
+// The door between the binding, which sees torch's stable headers, and the mean-field kernels, which see none.
+#pragma once
+
+#include "meanfield/meanfield.h"
+#include "meanfield/point.h"
+
+namespace repro::meanfield {
+
+// f(i) for i in [0, n), one thread each. Null on success, else the error's text. cuda.cu holds an instance for Step,
+// UpdatePoint and ToPlanes of float and double.
+template <typename F>
+const char* launch(const F& f, index_t n, void* stream);
+
+}  // namespace repro::meanfield
