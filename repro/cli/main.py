@@ -20,6 +20,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "run": ("run", "run a network on an array and store its blobs"),
     "compare": ("compare", "a network's blobs against those another Caffe stored"),
     "convert": ("convert", "weights from one file format into another"),
+    "export": ("export", "a network as ONNX or as a torch.export program"),
     "segment": ("segment", "label photographs: proposals, DeconvNet, CRF"),
     "crf": ("crf", "refine any network's scores for a photograph with a dense CRF"),
     "evaluate": ("evaluate", "comp6 score of a folder of results"),
