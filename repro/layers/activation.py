@@ -5,7 +5,8 @@ Source: the layers of these names in BVLC Caffe; ReLU's mask top and DropoutChan
 
 from __future__ import annotations
 
-from repro.layers.base import Layer, PerChannel, Shape
+from repro.caffe.schema import to_float32
+from repro.layers.base import Layer, PerChannel, Shape, option
 from repro.layers.later import F, exact, torch
 from repro.layers.registry import register
 
@@ -81,17 +82,24 @@ class Power(Layer):
 class Dropout(Layer):
     """In training, zero with probability dropout_ratio and scale the rest by 1/(1-ratio); else the identity.
 
-    DropoutChannel drops whole channels.
+    DropoutChannel drops whole channels. `scale_train: false` (Faster R-CNN's fork) leaves what is kept as it is in
+    training and multiplies by 1-ratio in testing instead.
     """
 
     has_exact = True
     fresh_tops = False
 
     def setup(self, bottom_shapes: list[Shape]) -> None:
-        self.ratio = float(self.spec.options("dropout_param").dropout_ratio)
+        options = self.spec.options("dropout_param")
+        self.ratio = float(options.dropout_ratio)
+        self.scale_train = bool(option(options, "scale_train", True))
         if not 0 < self.ratio < 1:
             self.fail(f"dropout_ratio is {self.ratio}, must lie between 0 and 1")
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         drop = F.dropout2d if self.spec.type == "DropoutChannel" else F.dropout
-        return (drop(bottoms[0], self.ratio, self.training),)
+        y = drop(bottoms[0], self.ratio, self.training)
+        if self.scale_train:
+            return (y,)
+        # the original's steps: the inverse of the scale it keeps as a float32
+        return (y * to_float32(1 / to_float32(1 / (1 - self.ratio))),)

@@ -163,6 +163,22 @@ class ImageLabelmapData(FileSource):
         return [(n, 1, h, w)]
 
 
+@register("ImageLabelData")
+class ImageLabelData(FileSource):
+    """Image and label map (N, 1, h, w), whose sides `label_slice` says; of Yu and Koltun's dilated nets.
+
+    Source: `image_label_data_layer.cpp` of fyu/caffe-dilation.
+    """
+
+    options_name = "image_label_data_param"
+
+    def rest(self, options: Any, n: int, h: int | None, w: int | None) -> list[Partial]:
+        sides = [int(side) for side in options.label_slice.dim]
+        if sides and (len(sides) != 2 or min(sides) < 1):
+            self.fail(f"label_slice {{ dim }} is {sides}; expected height and width of the label map")
+        return [(n, 1, *(sides or (h, w)))]
+
+
 @register("MemoryData")
 class MemoryData(Source):
     """Image (N, C, h, w) and label (N,); in naibaf7's fork any shape by `dim`."""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from repro.caffe import LayerSpec
+from repro.errors import UnsupportedError
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape, axis_of, option
 from repro.layers.labels import class_labels, label_shape
@@ -24,6 +25,11 @@ LOG_FLT_MIN = math.log(2.0**-126)
 def normalization_of(options: Any, default: str = "VALID") -> str:
     """What a loss is divided by, from `loss_param`'s normalization, its older `normalize`, or the layer's default."""
     if options.has("normalization"):
+        if options.normalization == "PRE_FIXED":
+            raise UnsupportedError(
+                f"{options.where}: normalization PRE_FIXED is of R-FCN's own losses (SoftmaxWithLossOHEM and "
+                "SmoothL1LossOHEM); this layer takes FULL, VALID, BATCH_SIZE or NONE"
+            )
         return str(options.normalization)
     if options.has("normalize"):
         return "VALID" if options.normalize else "BATCH_SIZE"

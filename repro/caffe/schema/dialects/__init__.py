@@ -14,10 +14,11 @@ from repro.caffe.schema.dialects.deconvnet import DECONVNET
 from repro.caffe.schema.dialects.deeplab import DEEPLAB, DEEPLAB_V2
 from repro.caffe.schema.dialects.detection import MOBILE, OCR
 from repro.caffe.schema.dialects.dialect import Dialect
+from repro.caffe.schema.dialects.faster_rcnn import FASTER_RCNN, RFCN
 from repro.caffe.schema.dialects.greentea import GREENTEA
 from repro.caffe.schema.dialects.pspnet import PSPNET
 from repro.caffe.schema.dialects.segnet import SEGNET, SEGNET_CUDNN5
-from repro.caffe.schema.dialects.small import CCNN, POOLING_ND, SIMPLE_CROP
+from repro.caffe.schema.dialects.small import CCNN, DILATION, POOLING_ND, SIMPLE_CROP
 from repro.caffe.schema.dialects.ssd import SSD
 from repro.caffe.schema.dialects.tools import DEEPDETECT, NVCAFFE, SOEAVER
 
@@ -30,6 +31,8 @@ DIALECTS: tuple[Dialect, ...] = (
     DEEPLAB_V2,
     PSPNET,
     SSD,
+    FASTER_RCNN,
+    RFCN,
     CRFASRNN,
     GREENTEA,
     DEEPDETECT,
@@ -40,6 +43,7 @@ DIALECTS: tuple[Dialect, ...] = (
     MOBILE,
     OCR,
     CCNN,
+    DILATION,
 )
 
 __all__ = ["DIALECTS", "Dialect"]

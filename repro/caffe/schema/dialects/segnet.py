@@ -1,7 +1,7 @@
 """The forks of SegNet and ENet: V2 layers with Upsample, BN and dense image data.
 
 The two SegNet forks number ``upsample_param`` and ``dense_image_data_param`` differently; their text is the same.
-ENet's adds ``label_divide_factor``, of which neither number nor default is verified.
+ENet's, with the numbers of the second, adds ``label_divide_factor``.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ message DenseImageDataParameter
   source 1 string, batch_size 2 uint32, rand_skip 3 uint32 = 0, shuffle 4 bool = false
   new_height 5 uint32 = 0, new_width 6 uint32 = 0, is_color 7 bool = true
   mean_file 8 string, root_folder 9 string
-  label_divide_factor ? uint32 = 1
+  label_divide_factor 13 uint32 = 1
   mirror 10 bool = false, crop_width 11 uint32 = 0, crop_height 12 uint32 = 0
+message ImageDataParameter
+  label_divide_factor 13 uint32 = 1
 message DropoutParameter
   sample_weights_test 2 bool = false
 message LossParameter

@@ -1,6 +1,6 @@
 """Dialects of tool chains around segmentation nets: deepdetect's, soeaver's model zoo, NVIDIA's and Xilinx' BatchNorm.
 
-All are text only beyond BVLC's numbers.
+NVIDIA's numbers are those of its branch 0.17; the others' own fields are text only.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ SOEAVER = Dialect(
     + """
 message PoolingParameter
   ceil_mode ? bool = true
-message TransformationParameter
-  scale_factors ? float*
 message LayerParameter
   selu_dropout_param ? SeLuDropoutParameter, selu_param ? SeLuParameter
 message SeLuParameter
@@ -48,9 +46,25 @@ NVCAFFE = Dialect(
     """
 message BatchNormParameter
   scale_filler 5 FillerParameter, bias_filler 6 FillerParameter, scale_bias 7 bool = false
-  engine ? Engine = DEFAULT
+  engine 15 Engine = DEFAULT
+enum Type DOUBLE=0 FLOAT=1 FLOAT16=2 INT=3 UINT=4
+message NetParameter
+  default_forward_type 11 Type = FLOAT, default_backward_type 12 Type = FLOAT
+  default_forward_math 13 Type = FLOAT, default_backward_math 14 Type = FLOAT, global_grad_scale 15 float = 1
+  default_conv_algos_override 17 string, reduce_buckets 18 int32 = 6, default_cudnn_math_override 19 int32 = -1
+message ConvolutionParameter
+  cudnn_convolution_algo_seeker 19 AlgoSeeker = FINDEX, conv_algos_override 20 string
+enum ConvolutionParameter.AlgoSeeker GET=0 FINDEX=1
+message DataParameter
+  threads 11 uint32 = 0, parser_threads 12 uint32 = 0, cache 13 bool = false, shuffle 14 bool = false
+message TransformationParameter
+  use_gpu_transform 8 bool = false, random_seed 9 int64 = -1
+  img_rand_resize_lower 10 uint32 = 0, img_rand_resize_upper 11 uint32 = 0, var_sz_img_enabled 12 bool = false
+  display 20 bool = false, num_labels 21 int32 = 0, crop_h 211 uint32 = 0, crop_w 212 uint32 = 0
 message LayerParameter
-  permute_param ? PermuteParameter, deephi_resize_param ? DeephiResizeParameter
+  forward_type 145 Type = FLOAT, backward_type 146 Type = FLOAT, forward_math 147 Type = FLOAT
+  backward_math 148 Type = FLOAT, debug 149 bool = false, cudnn_math_override 150 int32 = -1
+  permute_param 202 PermuteParameter, deephi_resize_param ? DeephiResizeParameter
 message PermuteParameter
   order 1 uint32*
 message DeephiResizeParameter
