@@ -22,7 +22,7 @@ from repro.caffe.blobs import SolverState, WeightBlob, WeightLayer
 from repro.errors import FormatError, InputError, ReproError, UnsupportedError, WeightsError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-MAX_ENTRIES = 100_000
+MAX_ENTRIES = 50_000
 _MAX_DEPTH = 16
 # how much more than the file's size its packed data sets may hold together
 _MAX_EXPANSION = 20
@@ -39,10 +39,11 @@ def read_layers(path: Path) -> tuple[WeightLayer, ...]:
         if data is None:
             raise FormatError(f"{path}: no group 'data' in it; expected a .caffemodel.h5")
         diffs = file.group("diff")
+        stored = {name: (group, keys) for name, group, keys in file.layers(diffs)} if diffs is not None else {}
         layers = []
-        for name in file.names(data):
-            blobs = file.blobs(data, name)
-            diff = file.blobs(diffs, name) if diffs is not None and name in diffs else ()
+        for name, group, keys in file.layers(data):
+            blobs = file.blobs(group, keys, name)
+            diff = file.blobs(*stored[name], name) if name in stored else ()
             pairs = [(blob, diff[at] if at < len(diff) else None) for at, blob in enumerate(blobs)]
             layers.append(WeightLayer(name, "", tuple(WeightBlob(b.shape, False, b, d) for b, d in pairs)))
         return tuple(layers)
@@ -51,9 +52,10 @@ def read_layers(path: Path) -> tuple[WeightLayer, ...]:
 def read_state(path: Path) -> SolverState:
     """A .solverstate.h5; FormatError where it is none."""
     with _File(path) as file:
-        if file.group("history") is None or "iter" not in file.root:
+        stored = file.group("history")
+        if stored is None or "iter" not in file.root:
             raise FormatError(f"{path}: no 'iter' and 'history' in it; expected a .solverstate.h5")
-        history = tuple(WeightBlob(a.shape, False, a) for a in file.blobs(file.root, "history"))
+        history = tuple(WeightBlob(a.shape, False, a) for a in file.blobs(stored, file.children(stored)[1], "history"))
         iteration = file.integer("iter")
         if iteration < 0:
             raise FormatError(f"{path}: iteration {iteration}; expected 0 or more")
@@ -122,6 +124,7 @@ class _File:
         self.h5py = _h5py(path)
         self.entries = 0
         self.unpacked = 0
+        self.entered: set[Any] = set()
 
     def __enter__(self) -> _File:
         try:
@@ -143,28 +146,37 @@ class _File:
         """The group of that name in the root, or None."""
         return self._open(self.root, name, self.h5py.Group) if name in self.root else None
 
-    def names(self, group: Any, depth: int = 0) -> list[str]:
-        """Names of the groups with blobs below ``group``, layers with a "/" in their name in one piece."""
+    def layers(self, group: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, Any, list[str]]]:
+        """(name, group, keys of its data) of all below ``group``, layers with a "/" in their name in one piece."""
         if depth > _MAX_DEPTH:
             raise FormatError(f"{self.path}: groups nested more than {_MAX_DEPTH} deep")
-        found = []
+        if group.id in self.entered:
+            raise FormatError(f"{self.path}: the group {group.name!r} is reached twice; expected every layer once")
+        self.entered.add(group.id)
+        groups, keys = self.children(group)
+        if keys and not name:
+            self._open(group, keys[0], self.h5py.Group)
+        if name and (keys or not groups):
+            yield name, group, keys
+        for key in groups:
+            below = f"{name}/{key}" if name else key
+            yield from self.layers(self._open(group, key, self.h5py.Group), below, depth + 1)
+
+    def children(self, group: Any) -> tuple[list[str], list[str]]:
+        """Names in a group: those of groups, and of all else."""
+        names: tuple[list[str], list[str]] = [], []
         for name in group:
             self._count()
-            inner = self._open(group, name, self.h5py.Group)
-            kinds = [inner.get(k, getclass=True) for k in inner]
-            if any(kind is self.h5py.Group for kind in kinds):
-                found += [f"{name}/{below}" for below in self.names(inner, depth + 1)]
-            if not kinds or any(kind is not self.h5py.Group for kind in kinds):
-                found.append(name)
-        return found
+            if isinstance(name, bytes):
+                raise FormatError(f"{self.path}: a name that is not UTF-8: {name!r}")
+            self._require_hard(group, name)
+            is_group = self.h5py.h5o.get_info(group.id, name.encode()).type == self.h5py.h5o.TYPE_GROUP
+            names[not is_group].append(name)
+        return names
 
-    def blobs(self, group: Any, name: str) -> tuple[np.ndarray, ...]:
-        """The arrays "0", "1", … of a group."""
-        for part in name.split("/"):
-            group = self._open(group, part, self.h5py.Group)
-        keys = [key for key in group if group.get(key, getclass=True) is not self.h5py.Group]
-        wrong = sorted(set(keys) ^ {str(at) for at in range(len(keys))})
-        if wrong:
+    def blobs(self, group: Any, keys: Sequence[str], name: str) -> tuple[np.ndarray, ...]:
+        """The arrays "0", "1", … of a layer."""
+        if set(keys) != {str(at) for at in range(len(keys))}:
             raise WeightsError(f"{self.path}: {name!r} has the blobs {sorted(keys)[:8]}; expected 0, 1, … without gaps")
         return tuple(self.array(group, str(at), f"{self.path}: {name!r} blob {at}") for at in range(len(keys)))
 
@@ -211,13 +223,16 @@ class _File:
 
     def _open(self, group: Any, name: str, kind: Any) -> Any:
         self._count()
-        link = group.get(name, getlink=True)
-        if not isinstance(link, self.h5py.HardLink):
-            raise FormatError(f"{self.path}: {name!r} is a link, which is not followed; expected data in the file")
+        self._require_hard(group, name)
         found = group[name]
         if not isinstance(found, kind):
             raise FormatError(f"{self.path}: {name!r} is a {type(found).__name__}; expected a {kind.__name__}")
         return found
+
+    def _require_hard(self, group: Any, name: str) -> None:
+        """Before anything else is asked about a name: what it leads to would be looked for in another file."""
+        if group.id.links.get_info(name.encode()).type != self.h5py.h5l.TYPE_HARD:
+            raise FormatError(f"{self.path}: {name!r} is a link, which is not followed; expected data in the file")
 
     def _count(self) -> None:
         self.entries += 1

@@ -101,12 +101,36 @@ def test_files_that_are_refused(tmp_path: Path, change, error: type[Exception], 
 
 
 def test_groups_in_a_circle_end(tmp_path: Path) -> None:
-    def change(file) -> None:  # type: ignore[no-untyped-def]
+    def circle(file) -> None:  # type: ignore[no-untyped-def]
         group = file.create_group("data/a")
         group["again"] = file["data"]
 
-    with pytest.raises(FormatError, match="deep"):
-        read_caffemodel(damaged(tmp_path, change))
+    def doubling(file) -> None:  # type: ignore[no-untyped-def]
+        group = file.create_group("data")
+        for _ in range(14):
+            group["b"] = group.create_group("a")
+            group = group["a"]
+
+    def deep(file) -> None:  # type: ignore[no-untyped-def]
+        file.create_group("data" + "/a" * 100)
+
+    for change, said in ((circle, "reached twice"), (doubling, "reached twice"), (deep, "deep")):
+        with pytest.raises(FormatError, match=said):
+            read_caffemodel(damaged(tmp_path, change))
+
+
+def test_no_other_file_is_opened(tmp_path: Path) -> None:
+    """Not even to look at what a link leads to."""
+    other = tmp_path / "other.h5"
+    other.write_text("opening this would say that it is no HDF5 file")
+    for link in (h5py.ExternalLink(str(other), "/data/ip/0"), h5py.SoftLink("/data/b/0")):
+
+        def change(file, link=link) -> None:  # type: ignore[no-untyped-def]
+            file.create_dataset("data/b/0", data=np.ones(3, np.float32))
+            file.create_group("data/a")["0"] = link
+
+        with pytest.raises(FormatError, match="'0' is a link, which is not followed"):
+            read_caffemodel(damaged(tmp_path, change))
 
 
 def test_names_that_hdf5_cannot_hold(tmp_path: Path) -> None:
