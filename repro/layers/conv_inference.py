@@ -4,6 +4,7 @@ The rule, in this order; what fits none of it is torch's:
 
 - a kernel that covers the whole input (fully connected layers: fc6, fc7), or a deconvolution of a single pixel, is a
   matrix product;
+- 1x1 of stride 1 over a map of `FEWEST_POSITIONS` and more is a matrix product per image;
 - 3x3 of stride 1, no dilation, no groups, at least `FEWEST` outputs per position and a pad the transposed form allows
   is Winograd's, with what follows in place (BN of mode INFERENCE, Scale, ReLU) done as the values are written;
 - an input with NaN, infinite or huge values, or such weights, goes to torch all the same: Winograd's tiles would spread
@@ -26,6 +27,7 @@ from repro.ops.dense import dense
 from repro.ops.winograd import LARGEST_WEIGHT, fingerprint, winograd_conv, winograd_pack
 
 FEWEST = 16  # output channels below which packing and transforms cost what the products save
+FEWEST_POSITIONS = 1024  # of a map; below, torch's 1x1 convolutions win for batches
 LARGEST_BATCH = 64  # rows up to which reading the weights decides, as `ops.dense` is made for
 
 
@@ -68,9 +70,11 @@ def run(
 
     Only where `applies`.
     """
-    dense = _dense(x, weight, bias, sizes)
-    if dense is not None:
-        return dense, 0
+    product = _dense(x, weight, bias, sizes)
+    if product is None:
+        product = _pointwise(x, weight, bias, sizes)
+    if product is not None:
+        return product, 0
     if not _is_winograd(weight, sizes):
         return None
     packed = _packed(layer, weight, sizes.transposed)
@@ -94,6 +98,14 @@ def _dense(x: Tensor, weight: Tensor, bias: Tensor | None, sizes: Sizes) -> Tens
         return None
     y = _product(x.flatten(1), weight.flatten(1), True).view(x.shape[0], weight.shape[1], *sizes.kernel)
     return y if bias is None else y.add_(bias[:, None, None])
+
+
+def _pointwise(x: Tensor, weight: Tensor, bias: Tensor | None, sizes: Sizes) -> Tensor | None:
+    ones = {*sizes.kernel, *sizes.stride} == {1} and sizes.group == 1 and not max(sizes.pad)
+    if not ones or sizes.transposed or x.shape[2] * x.shape[3] < FEWEST_POSITIONS:
+        return None
+    y = torch.matmul(weight.flatten(1), x.flatten(2))
+    return (y if bias is None else y.add_(bias[:, None])).unflatten(2, x.shape[2:])
 
 
 def _product(x: Tensor, weight: Tensor, transposed: bool) -> Tensor:
