@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from repro.errors import UnsupportedError
 from repro.exact.arrays import GradientSum, array, ones
 from repro.exact.blas import gemm, gemv
 from repro.exact.columns import Sizes, Window, col2im, im2col
@@ -22,7 +23,9 @@ def convolution(
     """Cross-correlation of each bottom (N, C, *size) with weight (M, C/group, *kernel) -> (N, M, *places).
 
     All float32 on the CPU. The gradients of weight and bias are summed bottom by bottom, image by image.
+    UnsupportedError for a bottom of another number of axes than the window's.
     """
+    _require_axes(bottoms, window)
     return _Convolution.apply(weight, bias, window, group, *bottoms)
 
 
@@ -30,7 +33,16 @@ def deconvolution(
     bottoms: Sequence[torch.Tensor], weight: torch.Tensor, bias: torch.Tensor | None, window: Window, group: int
 ) -> tuple[torch.Tensor, ...]:
     """The transpose: each bottom (N, C, *places) with weight (C, M/group, *kernel) -> (N, M, *size), size the least."""
+    _require_axes(bottoms, window)
     return _Deconvolution.apply(weight, bias, window, group, *bottoms)
+
+
+def _require_axes(bottoms: Sequence[torch.Tensor], window: Window) -> None:
+    for x in bottoms:
+        if x.dim() != len(window.kernel) + 2:
+            raise UnsupportedError(
+                f"a bottom of shape {tuple(x.shape)} has {x.dim() - 2} spatial axes, the window {len(window.kernel)}"
+            )
 
 
 def _correlate(image: np.ndarray, weight: np.ndarray, window: Window, group: int) -> np.ndarray:

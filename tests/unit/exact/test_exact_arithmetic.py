@@ -170,7 +170,7 @@ def test_libm_is_near_the_truth_and_keeps_shapes() -> None:
 def test_only_float32_on_the_cpu() -> None:
     with pytest.raises(UnsupportedError, match="float32 on the CPU"):
         exact.softmax(draw(1, 2, 1, 1).double())
-    with pytest.raises(UnsupportedError, match="planes"):
+    with pytest.raises(UnsupportedError, match="3 spatial axes, the window 2"):
         exact.convolution([draw(1, 2, 3, 3, 3)], draw(1, 2, 1, 1, 1), None, WINDOWS[3], 1)
     with pytest.raises(UnsupportedError, match="CPU only"):
         Net('input: "x" input_dim: 1', numerics="exact", device="cuda")
