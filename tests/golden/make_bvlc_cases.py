@@ -29,11 +29,15 @@ def layer(kind, options="", bottoms=("data",), tops=("top",), extra=""):
     return 'layer { name: "layer" type: "%s" %s %s %s }\n' % (kind, names, extra, options)
 
 
+# makes a gradient flow into "data" alone, and is where it can be seen
+LEARNT = 'layer { name: "pre" type: "Bias" bottom: "raw" top: "data" bias_param { axis: 0 num_axes: -1 } }\n'
+
+
 def conv(options):
     return layer("Convolution", "convolution_param { %s }" % options)
 
 
-# name: (inputs, layers, phase, kinds of inputs that are not normal numbers, gradients wanted)
+# name: (inputs, layers, phase, kinds of inputs that are not normal numbers, gradients wanted: True or "learnt")
 CASES = {}
 
 
@@ -159,20 +163,22 @@ def windows():
 
 def rows():
     options = "embed_param { num_output: 4 input_dim: 5 weight_filler { %s } bias_filler { %s } }" % (FILLER, FILLER)
-    case("embed", layer("Embed", options), {"data": (2, 3)}, kinds={"data": 5}, backward=False)
+    case(
+        "embed", layer("Embed", options, extra="loss_weight: 1"), {"data": (2, 3)}, kinds={"data": 5}, backward="learnt"
+    )
     case(
         "filter",
-        layer("Filter", "", ("data", "other", "selector"), ("t1", "t2")),
-        {"data": (4, 3, 2, 2), "other": (4, 2), "selector": (4, 1)},
+        LEARNT + layer("Filter", "", ("data", "other", "selector"), ("t1", "t2"), "loss_weight: 1 loss_weight: 0"),
+        {"raw": (4, 3, 2, 2), "other": (4, 2), "selector": (4, 1)},
         kinds={"selector": 2},
-        backward=False,
+        backward="learnt",
     )
     case(
         "batch_reindex",
-        layer("BatchReindex", "", ("data", "order")),
-        {"data": (4, 3, 2), "order": (6,)},
+        LEARNT + layer("BatchReindex", "", ("data", "order"), extra="loss_weight: 1"),
+        {"raw": (4, 3, 2), "order": (6,)},
         kinds={"order": 4},
-        backward=False,
+        backward="learnt",
     )
     case(
         "dummy_data", layer("DummyData", "dummy_data_param { shape { dim: 2 dim: 3 } data_filler { value: 2.5 } }", ())
@@ -188,6 +194,62 @@ def rows():
         )
 
 
+def recurrent():
+    weights = "weight_filler { %s } bias_filler { %s }" % (FILLER, FILLER)
+    sequence = {"data": (4, 2, 3), "cont": (4, 2)}
+    for kind in ("RNN", "LSTM"):
+        options = "recurrent_param { num_output: 5 %s %s }"
+        name = kind.lower()
+        case(name, layer(kind, options % (weights, ""), ("data", "cont")), sequence, kinds={"cont": "begins"})
+        text = layer(kind, options % (weights, ""), ("data", "cont", "fixed"))
+        case(name + "_static", text, dict(sequence, fixed=(2, 6)), kinds={"cont": "begins"})
+        states = ("h0", "c0")[: 1 if kind == "RNN" else 2]
+        ends = ("h1", "c1")[: len(states)]
+        text = layer(kind, options % (weights, "expose_hidden: true"), ("data", "cont", *states), ("top", *ends))
+        case(
+            name + "_exposed",
+            text,
+            dict(sequence, **dict.fromkeys(states, (1, 2, 5))),
+            kinds={"cont": "goes_on"},
+            backward=False,
+        )
+    case("reverse", layer("Reverse", "reverse_param { axis: 1 }"))
+    case(
+        "crop_axis",
+        layer("Crop", "crop_param { axis: 1 offset: 1 }", ("data", "like")),
+        {"data": (2, 4, 6, 7), "like": (1, 2, 4, 3)},
+    )
+    case(
+        "crop_last",
+        layer("Crop", "crop_param { axis: -1 offset: 2 }", ("data", "like")),
+        {"data": (2, 3, 7), "like": (2, 3, 4)},
+    )
+    case("pool_ceil_pad", layer("Pooling", "pooling_param { kernel_size: 2 stride: 3 pad: 1 round_mode: CEIL }"))
+    case(
+        "concat_dim",
+        layer("Concat", "concat_param { concat_dim: 1 }", ("data", "b")),
+        {"data": (2, 3, 2), "b": (2, 1, 2)},
+    )
+    case(
+        "eltwise_prod_two",
+        layer("Eltwise", "eltwise_param { operation: PROD stable_prod_grad: false }", ("data", "b")),
+        {"data": (2, 3, 4), "b": (2, 3, 4)},
+    )
+    case(
+        "accuracy_axis",
+        layer("Accuracy", "accuracy_param { axis: 2 }", ("data", "label")),
+        {"data": (2, 3, 5), "label": (2, 3)},
+        kinds={"label": 5},
+        backward=False,
+    )
+    case(
+        "parameter",
+        'layer { name: "layer" type: "Parameter" top: "top" parameter_param { shape { dim: 2 dim: 3 } } }\n',
+        {},
+    )
+    CASES["parameter"] = ({}, CASES["parameter"][1], "TEST", {}, False)
+
+
 def losses():
     flat, labels = {"data": (4, 5), "label": (4,)}, {"label": 5}
     maps = {"data": (2, 5, 3, 4), "label": (2, 1, 3, 4)}
@@ -201,10 +263,22 @@ def losses():
     case("hinge_l1", loss("HingeLoss"), flat, kinds=labels)
     case("hinge_l2", loss("HingeLoss", "hinge_loss_param { norm: L2 }"), flat, kinds=labels)
     case("multinomial", loss("MultinomialLogisticLoss"), flat, kinds={"label": 5, "data": "probability"})
-    infogain = layer("InfogainLoss", "", ("data", "label", "h"))
-    case("infogain", infogain, dict(flat, h=(1, 1, 5, 5)), kinds={"label": 5, "h": "positive"}, backward=False)
-    infogain = layer("InfogainLoss", "loss_param { ignore_label: 2 }", ("data", "label", "h"))
-    case("infogain_maps", infogain, dict(maps, h=(1, 1, 5, 5)), kinds={"label": 5, "h": "positive"}, backward=False)
+    infogain = LEARNT + layer("InfogainLoss", "", ("data", "label", "h"))
+    case(
+        "infogain",
+        infogain,
+        {"raw": (4, 5), "label": (4,), "h": (1, 1, 5, 5)},
+        kinds={"label": 5, "h": "positive"},
+        backward="learnt",
+    )
+    infogain = LEARNT + layer("InfogainLoss", "loss_param { ignore_label: 2 }", ("data", "label", "h"))
+    case(
+        "infogain_maps",
+        infogain,
+        {"raw": (2, 5, 3, 4), "label": (2, 1, 3, 4), "h": (1, 1, 5, 5)},
+        kinds={"label": 5, "h": "positive"},
+        backward="learnt",
+    )
     for name, options in (("contrastive", ""), ("contrastive_legacy", "legacy_version: true")):
         text = layer("ContrastiveLoss", "contrastive_loss_param { margin: 3 %s }" % options, ("data", "target", "same"))
         case(name, text, {"data": (6, 5, 1, 1), "target": (6, 5, 1, 1), "same": (6, 1, 1, 1)}, kinds={"same": 2})
@@ -249,6 +323,11 @@ def losses():
 def drawn(random, shape, kind):
     if isinstance(kind, int):
         return random.randint(0, kind, shape).astype(np.float32)
+    if kind in ("begins", "goes_on"):
+        values = np.ones(shape, np.float32)
+        values[0] = kind == "goes_on"
+        values[2, 1] = 0
+        return values
     if kind == "all_3":
         return np.full(shape, 3, np.float32)
     values = random.standard_normal(shape).astype(np.float32)
@@ -261,7 +340,7 @@ def drawn(random, shape, kind):
 
 def run(caffe, name, inputs, text, phase, kinds, backward):
     random = np.random.RandomState(zlib.crc32(name.encode()) & 0xFFFFFFFF)
-    head = "force_backward: true\n" if backward else ""
+    head = "force_backward: true\n" if backward is True else ""
     for blob, shape in inputs.items():
         head += 'input: "%s" input_shape { %s }\n' % (blob, " ".join("dim: %d" % d for d in shape))
     with tempfile.NamedTemporaryFile("w", suffix=".prototxt") as handle:
@@ -292,13 +371,13 @@ def run(caffe, name, inputs, text, phase, kinds, backward):
                 stored["after__%s__%d" % (key, at)] = blob.data.copy()
     if backward:
         loss = "Loss" in text
-        for top in tops:
+        for top in net.outputs:
             if not loss:
                 net.blobs[top].diff[...] = drawn(random, net.blobs[top].data.shape, None)
                 stored["topdiff__" + top] = net.blobs[top].diff.copy()
         net.backward()
-        for blob in inputs:
-            if kinds.get(blob) in (None, "positive", "probability") and blob not in ("label", "h"):
+        for blob in inputs if backward is True else ():
+            if kinds.get(blob) in (None, "positive", "probability") and blob not in ("label", "h", "cont"):
                 stored["bdiff__" + blob] = net.blobs[blob].diff.copy()
         for key, blobs in net.params.items():
             for at, blob in enumerate(blobs):
@@ -312,7 +391,7 @@ def main():
     caffe.set_mode_cpu()
     if not os.path.isdir(OUT):
         os.makedirs(OUT)
-    for group in (elementwise, normalisation, shapes, windows, rows, losses):
+    for group in (elementwise, normalisation, shapes, windows, rows, recurrent, losses):
         group()
     chosen = sys.argv[1:] or sorted(CASES)
     for name in chosen:

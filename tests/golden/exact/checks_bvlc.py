@@ -21,7 +21,7 @@ OTHER_KERNEL = {"hinge_l1": 1, "lrn_across": 11, "reduction_asum": 1, "softmax":
 
 
 def _dialect(name: str) -> str:
-    return "ssd" if name.startswith("permute") else "bvlc"
+    return "ocr" if name == "reverse" else "ssd" if name.startswith("permute") else "bvlc"
 
 
 def _has_exact(name: str) -> bool:
@@ -51,8 +51,8 @@ def test_case(name: str) -> None:
     found = {key: blobs[key[5:]].detach().numpy() for key in stored.files if key.startswith("out__")}
     for key in (k for k in stored.files if k.startswith("after__")):
         found[key] = _parameter(net, key).detach().numpy()
-    if any(key.startswith("bdiff__") for key in stored.files):
-        given = [key for key in stored.files if key.startswith("topdiff__")]
+    if any(key.startswith(("bdiff__", "pdiff__")) for key in stored.files):
+        given = [key for key in stored.files if key.startswith("topdiff__") and blobs[key[9:]].requires_grad]
         if given:
             torch.autograd.backward([blobs[k[9:]] for k in given], [torch.from_numpy(stored[k]) for k in given])
         else:

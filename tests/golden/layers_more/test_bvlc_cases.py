@@ -48,7 +48,7 @@ def test_layer_matches_bvlc_caffe(name: str) -> None:
         elif key.startswith("after__"):
             _, layer, index = key.split("__")
             assert_close(net.params[layer][int(index)], stored[key], key, bound)
-    if any(key.startswith("bdiff__") for key in stored.files):
+    if any(key.startswith(("bdiff__", "pdiff__")) for key in stored.files):
         has_top_gradient = any(key.startswith("topdiff__") for key in stored.files)
         (total if has_top_gradient else net.loss).backward()
     for key in stored.files:
@@ -68,5 +68,5 @@ def test_layer_matches_bvlc_caffe(name: str) -> None:
 
 
 def _dialect(name: str) -> str:
-    """Permute is mainline's only in the package that made these cases; here it is SSD's."""
-    return "ssd" if name.startswith("permute") else "bvlc"
+    """Permute and Reverse are mainline's only in the package that made these cases; here they are SSD's and Intel's."""
+    return "ocr" if name == "reverse" else "ssd" if name.startswith("permute") else "bvlc"
