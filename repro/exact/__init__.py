@@ -15,6 +15,7 @@ from repro.exact.combine import eltwise_product, eltwise_sum, split
 from repro.exact.convolution import convolution, deconvolution
 from repro.exact.functions import absolute, bnll, elu, exponential, logarithm, sigmoid_by_tanh, swish
 from repro.exact.inner_product import inner_product
+from repro.exact.interp import interp
 from repro.exact.local import local
 from repro.exact.losses import euclidean_loss, sigmoid_loss
 from repro.exact.lrn import lrn_across, lrn_within
@@ -46,6 +47,7 @@ __all__ = [
     "exponential",
     "hinge_loss",
     "inner_product",
+    "interp",
     "libm",
     "local",
     "logarithm",

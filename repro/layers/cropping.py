@@ -17,6 +17,7 @@ from repro.layers.registry import register
 class SimpleCrop(Layer):
     """The top-left corner of bottom 0, as high and wide as bottom 1 (or the blob `crop_param { blob_name }` says)."""
 
+    has_exact = True
     bottoms = (1, 2)
     fresh_tops = False
 
@@ -40,6 +41,7 @@ class MergeCrop(Layer):
     Bottom 1 gets no gradient unless `backward` says so. Any number of spatial axes.
     """
 
+    has_exact = True
     bottoms = (2, 2)
 
     def setup(self, bottom_shapes: list[Shape]) -> None:

@@ -9,7 +9,7 @@ from fractions import Fraction
 
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape, need_4d
-from repro.layers.later import F, torch
+from repro.layers.later import F, exact, torch
 from repro.layers.registry import register
 
 
@@ -20,6 +20,8 @@ class Interp(Layer):
     Of the input cut by `pad_beg` and `pad_end` (0 or negative), side s becomes: `height` x `width`, or
     s + (s-1)(zoom_factor-1), or (s-1)/shrink_factor + 1 rounded down; shrink and zoom together shrink first.
     """
+
+    has_exact = True
 
     def setup(self, bottom_shapes: list[Shape]) -> None:
         options = self.options("interp_param")
@@ -73,6 +75,8 @@ class Interp(Layer):
         if any(self.cut):
             begin, end = -self.cut[0], self.cut[1]
             x = x[:, :, begin : x.shape[2] + end, begin : x.shape[3] + end]
+        if self.exact:
+            return (exact.interp(x, (int(size[0]), int(size[1]))),)
         return (F.interpolate(x, size, mode="bilinear", align_corners=True),)
 
 
@@ -80,6 +84,7 @@ class Interp(Layer):
 class Padding(Layer):
     """`pad_beg` and `pad_end` rows and columns of zeros around the input, or taken off it where negative."""
 
+    has_exact = True
     fresh_tops = False
 
     def setup(self, bottom_shapes: list[Shape]) -> None:

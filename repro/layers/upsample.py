@@ -22,6 +22,7 @@ class Upsample(Layer):
     `pad_out_h`, `pad_out_w` take one row or column off the scaled size (an odd size was pooled to it); scale 2 only.
     """
 
+    has_exact = True
     accepts_switches = True
     bottoms = (2, 2)
 
