@@ -155,6 +155,7 @@ class ContinuationIndicator(Layer):
     Source: `continuation_indicator_layer.cpp` of Intel's Caffe.
     """
 
+    has_exact = True
     bottoms = (0, 1)
 
     def setup(self, bottom_shapes: list[Shape]) -> None:

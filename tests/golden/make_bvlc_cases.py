@@ -247,6 +247,9 @@ def recurrent():
         'layer { name: "layer" type: "Parameter" top: "top" parameter_param { shape { dim: 2 dim: 3 } } }\n',
         {},
     )
+    options = "continuation_indicator_param { time_step: 3 batch_size: 2 }"
+    case("continuation", layer("ContinuationIndicator", options, ()))
+    CASES["continuation"] = ({}, CASES["continuation"][1], "TEST", {}, False)
     CASES["parameter"] = ({}, CASES["parameter"][1], "TEST", {}, False)
 
 

@@ -21,7 +21,7 @@ OTHER_KERNEL = {"hinge_l1": 1, "lrn_across": 11, "reduction_asum": 1, "softmax":
 
 
 def _dialect(name: str) -> str:
-    return "ocr" if name == "reverse" else "ssd" if name.startswith("permute") else "bvlc"
+    return "ocr" if name in ("continuation", "reverse") else "ssd" if name.startswith("permute") else "bvlc"
 
 
 def _has_exact(name: str) -> bool:

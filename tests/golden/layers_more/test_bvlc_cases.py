@@ -69,4 +69,4 @@ def test_layer_matches_bvlc_caffe(name: str) -> None:
 
 def _dialect(name: str) -> str:
     """Permute and Reverse are mainline's only in the package that made these cases; here they are SSD's and Intel's."""
-    return "ocr" if name == "reverse" else "ssd" if name.startswith("permute") else "bvlc"
+    return "ocr" if name in ("continuation", "reverse") else "ssd" if name.startswith("permute") else "bvlc"
