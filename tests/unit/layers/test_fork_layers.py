@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -150,6 +151,19 @@ def test_normalize_in_both_tiers(whole: bool) -> None:
         found.append((given.grad, net.params["l"][0].grad))
     for native, exact in zip(*found, strict=True):
         torch.testing.assert_close(native, exact, rtol=1e-4, atol=1e-5)
+
+
+def test_region_pooling() -> None:
+    x, rois = noise(2, 2, 6, 7), np.array([[1, 1, 1, 5, 4], [0, 3, 2, 3, 2]], np.float32)
+    layer = """layer { name: "l" type: "ROIPooling" bottom: "x" bottom: "r" top: "y"
+    roi_pooling_param { pooled_h: 2 pooled_w: 2 spatial_scale: 1 } }"""
+    (y,) = run(layer, x=x, r=rois)
+    for k, (item, x1, y1, x2, y2) in enumerate(rois.astype(int)):
+        for i, j in itertools.product(range(2), range(2)):
+            h, w = (y2 - y1 + 1) / 2, (x2 - x1 + 1) / 2
+            rows = slice(y1 + math.floor(i * h), y1 + math.ceil((i + 1) * h))
+            columns = slice(x1 + math.floor(j * w), x1 + math.ceil((j + 1) * w))
+            np.testing.assert_array_equal(y[k, :, i, j], x[item, :, rows, columns].max((1, 2)))
 
 
 @pytest.mark.parametrize("kind", ["COLLECT", "DISTRIBUTE"])
