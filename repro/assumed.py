@@ -195,7 +195,10 @@ def _spatial_axes(spec: NetSpec) -> int:
 
 
 def _named_sizes(spec: NetSpec) -> list[tuple[int, int]]:
-    """Fixed sizes in the net, the largest first, and their multiples: an Upsample gives the input's size or less."""
+    """Fixed sizes in the net, the largest first, and their multiples: an Upsample gives the input's size or less.
+
+    Behind these, (side - 1) * stride + 1: the inputs of nets that keep corners aligned, as DeepLab's.
+    """
     named: set[tuple[int, int]] = set()
     for layer in spec.layers:
         for name, high, wide in (
@@ -209,4 +212,5 @@ def _named_sizes(spec: NetSpec) -> list[tuple[int, int]]:
                 if options.has(high) and options.has(wide):
                     named.add((int(getattr(options, high)), int(getattr(options, wide))))
     largest = sorted((size for size in named if min(size) > 1), key=lambda s: s[0] * s[1], reverse=True)[:3]
-    return [(h * factor, w * factor) for factor in (1, 2, 4, 8, 16) for h, w in largest]
+    multiples = [(h * factor, w * factor) for factor in (1, 2, 4, 8, 16) for h, w in largest]
+    return multiples + [((h - 1) * stride + 1, (w - 1) * stride + 1) for stride in (8, 4, 16) for h, w in largest]

@@ -1,6 +1,7 @@
 """Accuracy, EltwiseAccuracy and ArgMax.
 
-Source: `accuracy_layer.cpp`, `argmax_layer.cpp` of BVLC Caffe; `eltwise_accuracy_layer.cpp` of the DeconvNet fork.
+Source: `accuracy_layer.cpp`, `argmax_layer.cpp` of BVLC Caffe; `eltwise_accuracy_layer.cpp` of the DeconvNet fork;
+`argmax_layer.cpp` of DeepLab's version 1.
 """
 
 from __future__ import annotations
@@ -81,7 +82,8 @@ class ArgMax(Layer):
 
     Of equal values the larger index comes first.
     Without `axis` over all of an item, top (N, 1 or 2, top_k, 1 ...) of as many axes as the bottom, at least 3; with
-    `axis` in place of that axis.
+    `axis` in place of that axis. DeepLab's version 1 takes the channels at each position: top (N, top_k, ...), with
+    `out_max_val` (N, 2 top_k, ...), indices before values.
     """
 
     has_exact = True
@@ -92,6 +94,9 @@ class ArgMax(Layer):
         self.values = bool(options.out_max_val)
         shape = bottom_shapes[0]
         self.axis = axis_of(self, int(options.axis), len(shape)) if options.has("axis") else None
+        self.both = self.axis is None and self.values and self.context.dialect == "deeplab"
+        if self.axis is None and self.context.dialect == "deeplab":
+            self.axis = axis_of(self, 1, len(shape))
         values = math.prod(shape[1:]) if self.axis is None else shape[self.axis]
         if not 1 <= self.top_k <= values:
             self.fail(f"top_k is {self.top_k}, must lie between 1 and the {values} values to choose from")
@@ -99,7 +104,7 @@ class ArgMax(Layer):
     def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
         shape = bottom_shapes[0]
         if self.axis is not None:
-            return [(*shape[: self.axis], self.top_k, *shape[self.axis + 1 :])]
+            return [(*shape[: self.axis], self.top_k * (2 if self.both else 1), *shape[self.axis + 1 :])]
         return [(shape[0], 2 if self.values else 1, self.top_k, *[1] * (len(shape) - 3))]
 
     def coordinate_map(self) -> tuple[Affine, Affine] | None:
@@ -115,6 +120,8 @@ class ArgMax(Layer):
         values, order = x.flip(axis).sort(dim=axis, descending=True, stable=True)
         index = (size - 1 - order.narrow(axis, 0, self.top_k)).to(x)
         best = values.narrow(axis, 0, self.top_k)
+        if self.both:
+            return (torch.cat([index, best], axis),)
         if self.axis is not None:
             return (best if self.values else index,)
         y = torch.stack([index, best], 1) if self.values else index.unsqueeze(1)

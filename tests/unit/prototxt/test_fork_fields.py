@@ -121,3 +121,35 @@ def test_training_data_of_dilated_nets(tmp_path: Path) -> None:
     assert not summary.assumed
     shapes = {top: shape for row in summary.layers for top, shape in zip(row.tops, row.shapes, strict=True)}
     assert shapes == {"data": (2, 3, 40, 40), "label": (2, 1, 5, 6), "c": (2, 7, 36, 36)}
+
+
+@pytest.mark.parametrize(("values", "channels"), [(False, 2), (True, 4)])
+def test_argmax_of_deeplabs_first_version_is_at_each_position(values: bool, channels: int) -> None:
+    text = (
+        'name: "n" input: "data" input_dim: 2 input_dim: 4 input_dim: 3 input_dim: 5\n'
+        'layers { name: "a" type: ARGMAX bottom: "data" top: "a" '
+        f"argmax_param {{ top_k: 2 out_max_val: {str(values).lower()} }} }}"
+    )
+    x = torch.randn(2, 4, 3, 5)
+    y = Net(text, dialect="deeplab")(data=x)["a"]
+    assert y.shape == (2, channels, 3, 5)
+    best, index = x.topk(2, dim=1)
+    assert torch.equal(y[:, :2], index.float())
+    if values:
+        assert torch.equal(y[:, 2:], best)
+    assert Net(text, dialect="bvlc")(data=x)["a"].shape == (2, 1 + values, 2, 1)
+
+
+def test_the_input_of_a_net_that_keeps_corners_aligned_is_found() -> None:
+    text = """
+    layer { name: "data" type: "DenseImageData" top: "data" top: "label" dense_image_data_param { batch_size: 2 } }
+    layer { name: "p1" type: "Pooling" bottom: "data" top: "p1" pooling_param { kernel_size: 3 stride: 2 pad: 1 } }
+    layer { name: "p2" type: "Pooling" bottom: "p1" top: "p2" pooling_param { kernel_size: 3 stride: 2 pad: 1 } }
+    layer { name: "p3" type: "Pooling" bottom: "p2" top: "p3" pooling_param { kernel_size: 3 stride: 2 pad: 1 } }
+    layer { name: "score" type: "Convolution" bottom: "p3" top: "score"
+      convolution_param { num_output: 5 kernel_size: 1 } }
+    layer { name: "small" type: "Interp" bottom: "label" top: "small" interp_param { height: 37 width: 45 } }
+    layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "small" top: "loss" }
+    """
+    summary = summarize(text, None, dialect="deepdetect")
+    assert {a.blob: a.shape for a in summary.assumed}["data"] == (2, 3, 289, 353)
