@@ -195,7 +195,7 @@ class Net(nn.Module):
         blobs = Blobs()
         blobs.by_name.update(values)  # type: ignore[arg-type]
         loss: torch.Tensor | None = None
-        with _native_numerics(next((v.device for v in values.values() if isinstance(v, torch.Tensor)), None)):
+        with native_numerics(next((v.device for v in values.values() if isinstance(v, torch.Tensor)), None)):
             for step in self.graph.steps:
                 layer = step.layer
                 if step.is_source:
@@ -349,7 +349,7 @@ def _add_loss(loss: torch.Tensor | None, layer: Layer, values: Mapping[str, Valu
 
 
 @contextlib.contextmanager
-def _native_numerics(device: torch.device | None) -> Iterator[None]:
+def native_numerics(device: torch.device | None) -> Iterator[None]:
     """On CUDA: deterministic cuDNN algorithms and no TF32; on a CPU there is nothing to switch."""
     if device is None or device.type != "cuda":
         yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ def build_solver(
     shapes: Mapping[str, Sequence[int]] | None = None,
     log: TrainingLog | None = None,
     numerics: str = "native",
+    make_net: Callable[[NetSpec], Any] | None = None,
 ) -> Solver:
     """A solver ready to `solve`.
 
@@ -49,6 +50,7 @@ def build_solver(
     random_seed, that of a snapshot's feed state before a fresh one; without any, one is drawn and told in the log.
     ``feeds`` replace the net's data layers (then the net is trained only: no test nets), ``shapes`` are those of
     their blobs where the prototxt cannot tell. ``numerics`` is "native" or "exact", for the nets and the updates.
+    ``make_net`` builds the training net in the place of `repro.Net`; with ``feeds=[]`` it finds its own data.
     """
     spec = solver if isinstance(solver, SolverSpec) else load_solver(solver)
     message = spec.message
@@ -60,7 +62,12 @@ def build_solver(
     steps = int(message.max_iter if max_iter is None else max_iter)
     schedule = _schedule(message, steps)
 
-    net = Net(train_spec, numerics=numerics, shapes=shapes, device=device, seed=seed)
+    torch.manual_seed(seed)
+    if make_net is not None:
+        net = make_net(train_spec)
+        numerics = net.numerics
+    else:
+        net = Net(train_spec, numerics=numerics, shapes=shapes, device=device, seed=seed)
     torch.manual_seed(seed)
     for path in weights:
         report = net.load(path, allow_missing=True)

@@ -175,7 +175,7 @@ class Solver:
                 smoothed = self.smoothed.add(loss)
                 seconds = time.monotonic() - begun
                 if _due(iteration, self.schedule.display):
-                    self._display(iteration, loss, smoothed, seconds)
+                    self.display(iteration, loss, smoothed, seconds)
                 if on_iteration is not None:
                     on_iteration(
                         Progress(self.iteration, self.schedule.max_iter, smoothed, self.last_lr, seconds, self.outputs)
@@ -224,7 +224,8 @@ class Solver:
             batch.update(feed.next())
         return {name: tensor.to(self._device, non_blocking=True) for name, tensor in batch.items()}
 
-    def _display(self, iteration: int, loss: float, smoothed: float, seconds: float) -> None:
+    def display(self, iteration: int, loss: float, smoothed: float, seconds: float) -> None:
+        """Log the loss, the outputs and the rate of an iteration as Caffe does."""
         self.log.line(f"Iteration {iteration}, loss = {number(smoothed)}")
         self._show_outputs("Train", self.outputs)
         self.log.line(f"Iteration {iteration}, lr = {number(self.last_lr)}")
