@@ -1,12 +1,14 @@
 """Time of the dense CRF beside pydensecrf, the reference's own C++ behind Cython.
 
     python benchmarks/crf.py [--threads 1 2] [--repeats 5] [--image F.jpg] [--peer-python PY] [--json F]
+                             [--device cpu|cuda] [--batch 8]
 
 500×375 pixels, 21 labels, 10 iterations, symmetric normalisation as pydensecrf's default, with DeconvNet's (20, 3) and
 the README's (80, 13) bilateral kernel. Without --image a made picture of flat and shaded patches with noise stands in.
 Times depend on how many lattice vertices the colours spread over, which is shown.
 The peer is imported in --peer-python (this Python unless given: `pip install pydensecrf2==1.1`), and never uses more
-than one thread. Medians of the repeats, and the fastest; the clock is the wall's.
+than one thread. A batch of `--batch` copies gives the time per image. `--device cuda` times a GPU beside the peer, at
+batch 1, 8 and 32; that has not been run yet. Medians of the repeats, and the fastest; the clock is the wall's.
 """
 
 from __future__ import annotations
@@ -109,18 +111,30 @@ def row(build: tuple[float, float], total: tuple[float, float]) -> Times:
     }
 
 
-def ours(image: np.ndarray, unary: np.ndarray, repeats: int) -> tuple[dict[str, Times], dict[str, np.ndarray]]:
-    """Our times and labels in this process, at the current number of threads."""
+def ours(
+    image: np.ndarray, unary: np.ndarray, repeats: int, device: str = "cpu", batch: int = 1
+) -> tuple[dict[str, Times], dict[str, np.ndarray]]:
+    """Our times per image and labels in this process, at the current number of threads."""
+    import torch
+
     from repro.crf import Bilateral, DenseCRF, Gaussian
+
+    energies = torch.from_numpy(unary).to(device).repeat(batch, 1, 1, 1)
+    images = torch.from_numpy(image).to(device).repeat(batch, 1, 1, 1)
+
+    def run(crf: DenseCRF) -> None:
+        with torch.no_grad():
+            crf(energies, images, layout="hwc")
+        if device != "cpu":
+            torch.cuda.synchronize()
 
     times, answers = {}, {}
     for name, (sxy, weight, bilateral_sxy, srgb, bilateral_weight) in SETTINGS.items():
         kernels = (Gaussian(sxy, weight), Bilateral(bilateral_sxy, srgb, bilateral_weight))
         full, none = DenseCRF(kernels, iterations=ITERATIONS), DenseCRF(kernels, iterations=0)
-        build = timed(functools.partial(none, unary, image), repeats)
-        total = timed(functools.partial(full, unary, image), repeats)
-        times[name] = row(build, total)
-        answers[name] = full.map(unary, image).numpy().reshape(-1)
+        build, total = timed(functools.partial(run, none), repeats), timed(functools.partial(run, full), repeats)
+        times[name] = row((build[0] / batch, build[1] / batch), (total[0] / batch, total[1] / batch))
+        answers[name] = full.map(energies[:1], images[:1], layout="hwc").cpu().numpy().reshape(-1)
     return times, answers
 
 
@@ -140,7 +154,7 @@ def show(who: str, times: dict[str, Times]) -> None:
     """One table line per setting."""
     for name, t in times.items():
         print(
-            f"{name:18} {who:20} build {t['build_ms']:7.1f} ms   iteration {t['iteration_ms']:7.1f} ms   "
+            f"{name:18} {who:26} build {t['build_ms']:7.1f} ms   iteration {t['iteration_ms']:7.1f} ms   "
             f"total {t['total_s']:6.3f} s   fastest {t['fastest_s']:6.3f} s"
         )
 
@@ -151,6 +165,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--image")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--peer-python", default=sys.executable)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--as-peer", type=Path, help=argparse.SUPPRESS)
@@ -179,11 +195,17 @@ def main() -> None:
     else:
         show("pydensecrf", theirs)
     result["pydensecrf"] = theirs
-    for threads in arguments.threads:
+    if arguments.device == "cpu":
+        runs = [(threads, batch) for threads in arguments.threads for batch in (1, arguments.batch)]
+    else:
+        runs = [(1, batch) for batch in (1, 8, 32)]
+    for threads, batch in runs:
         torch.set_num_threads(threads)
-        times, answers = ours(image, unary, arguments.repeats)
-        show(f"ours, {threads} thread{'s' * (threads > 1)}", times)
-        result[f"ours_{threads}"] = times
+        times, answers = ours(image, unary, arguments.repeats, arguments.device, batch)
+        where = f"{threads} thread{'s' * (threads > 1)}" if arguments.device == "cpu" else arguments.device
+        show(f"ours, {where}" + (f", batch {batch}" if batch > 1 else ""), times)
+        key = f"ours_{threads}" if arguments.device == "cpu" else f"ours_{arguments.device}"
+        result[key + (f"_batch{batch}" if batch > 1 else "")] = times
         if theirs is None:
             continue
         for name in SETTINGS:
