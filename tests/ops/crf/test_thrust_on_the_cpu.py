@@ -22,6 +22,7 @@ from repro.ops.lattice import PermutohedralLattice
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 NULL = ctypes.c_void_p()
+pytestmark = pytest.mark.slow  # compiles for ten seconds
 
 
 @pytest.fixture(scope="module")
