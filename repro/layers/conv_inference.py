@@ -58,6 +58,8 @@ def applies(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         return False
     if weight.device.type != "cpu" or torch.compiler.is_compiling() or x.numel() == 0:
         return False
+    if torch.is_autocast_enabled("cpu"):
+        return False  # asks for another precision, which torch's own calls give
     if type(x) is not Tensor or type(weight.data) is not Tensor:
         return False  # fake and other wrapped tensors have no memory to read
     return not (torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, weight, bias)))

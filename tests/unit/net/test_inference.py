@@ -116,6 +116,15 @@ def test_bad_weights_reach_their_own_outputs_only() -> None:
     assert c.isfinite().all()
 
 
+@torch.no_grad()
+def test_autocast_and_double_are_left_to_torch(net: Net) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        assert net(data=data())["up"].dtype == torch.bfloat16
+    truth = by_torch(net, data())
+    assert net.double()(data=data())["up"].dtype == torch.float64
+    torch.testing.assert_close(net(data=data())["up"], truth, rtol=1e-9, atol=1e-9)
+
+
 @torch.inference_mode()
 @pytest.mark.parametrize("bias", ["true", "false"])
 def test_pointwise_over_a_large_map(bias: str) -> None:
