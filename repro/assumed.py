@@ -101,6 +101,8 @@ class Trial:
 
     def __call__(self, blob: str, partial: Partial, why: str) -> Shape:
         shape = self.learnt.get(blob) or self._fill(blob, partial)
+        if blob in self.learnt:
+            why = f"{why.partition('; as its bottom')[0]}; as the layer that reads it needs"
         self.said[blob] = Assumed(blob, shape, why)
         return shape
 
@@ -140,7 +142,7 @@ def _repair(trial: Trial, error: UnfitError) -> bool:
     for place, blob in enumerate(layer.bottoms):
         if blob not in trial.said or blob in trial.learnt:
             continue
-        for shape in (*_fixed(layer), *_forms(error.bottom_shapes, place)):
+        for shape in (*_fixed(layer, place), *_forms(error.bottom_shapes, place)):
             bottoms = [shape if k == place else other for k, other in enumerate(error.bottom_shapes)]
             try:
                 layer_class(layer, bottoms)(layer, bottoms, replace(error.context, assume=None))
@@ -151,8 +153,10 @@ def _repair(trial: Trial, error: UnfitError) -> bool:
     return False
 
 
-def _fixed(layer: LayerSpec) -> Iterator[Shape]:
-    """The whole shape a Reshape names; its bottom has as many values."""
+def _fixed(layer: LayerSpec, place: int) -> Iterator[Shape]:
+    """The whole shape a Reshape names (its bottom has as many values); one region for a layer that pools over them."""
+    if layer.type in ("ROIPooling", "PSROIPooling") and place == 1:
+        yield (1, 5)
     if layer.type == "Reshape":
         dims = tuple(int(d) for d in layer.options("reshape_param").shape.dim)
         if len(dims) > 1 and min(dims) > 0:

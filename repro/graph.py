@@ -118,7 +118,9 @@ def build_graph(
         # an input that is only overwritten in place leaves the net as a result
         unread.update(dict.fromkeys(layer_spec.tops, is_source))
         graph.steps.append(step)
-    unused = sorted(set(given) - set(graph.inputs))
+    # where shapes are assumed, those of a Python layer without its class may be given as well
+    open_tops = {top for layer_spec in spec.layers if assume and layer_spec.type == "Python" for top in layer_spec.tops}
+    unused = sorted(set(given) - set(graph.inputs) - open_tops)
     if unused:
         raise NetError(f"{spec.source}: shapes given for {unused}, but the net's inputs are {list(graph.inputs)}")
     graph.outputs = [name for name, is_source in unread.items() if not (is_source or name.endswith(f" {AUTOMATIC}"))]

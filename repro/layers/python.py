@@ -126,7 +126,7 @@ class PythonLayer(Layer):
 
     def _unknown_shape(self, top: str, bottom_shapes: list[Shape]) -> Shape:
         """What the caller says of a top of an unknown class, or what a summary may assume."""
-        if self.is_input and top in self.context.shapes:
+        if top in self.context.shapes and (self.is_input or self.context.assume is not None):
             return self.context.shapes[top]
         why = f"the Python class '{self.name}' is not registered"
         if self.context.assume is None:

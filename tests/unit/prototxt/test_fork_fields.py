@@ -153,3 +153,24 @@ def test_the_input_of_a_net_that_keeps_corners_aligned_is_found() -> None:
     """
     summary = summarize(text, None, dialect="deepdetect")
     assert {a.blob: a.shape for a in summary.assumed}["data"] == (2, 3, 289, 353)
+
+
+def test_regions_proposed_by_a_python_layer_are_assumed_or_given() -> None:
+    text = """
+    name: "detector" input: "data" input_shape { dim: 1 dim: 3 dim: 32 dim: 32 }
+    layer { name: "c" type: "Convolution" bottom: "data" top: "c" convolution_param { num_output: 6 kernel_size: 1 } }
+    layer { name: "proposal" type: "Python" bottom: "c" top: "rois"
+      python_param { module: "rpn.proposal_layer" layer: "ProposalLayer" param_str: "'feat_stride': 16" } }
+    layer { name: "roi" type: "ROIPooling" bottom: "c" bottom: "rois" top: "roi"
+      roi_pooling_param { pooled_w: 7 pooled_h: 7 spatial_scale: 0.0625 } }
+    layer { name: "fc" type: "InnerProduct" bottom: "roi" top: "fc" inner_product_param { num_output: 4 } }
+    """
+    summary = summarize(text, None)
+    (assumed,) = summary.assumed
+    assert (assumed.blob, assumed.shape) == ("rois", (1, 5))
+    assert "rpn.proposal_layer.ProposalLayer" in assumed.why
+    assert "as its bottom" not in assumed.why
+    given = summarize(text, shapes={"rois": (300, 5)})
+    assert not given.assumed
+    assert given.layers[-1].shapes == ((300, 4),)
+    assert given.params == summary.params == 6 * 3 + 6 + 4 * 6 * 49 + 4
