@@ -13,24 +13,29 @@ from repro.caffe.schema import Field
 _ESCAPES = {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t", ord('"'): '\\"', ord("\\"): "\\\\"}
 _ESCAPES.update({code: f"\\{code:03o}" for code in (*range(32), 127) if code not in _ESCAPES})
 
+_GOOGLE_ESCAPES = {**_ESCAPES, ord("'"): "\\'"}
 
-def to_text(message: Message) -> str:
-    """The message as text that ``parse_text`` reads back to an equal one; fields in the order they were set."""
+
+def to_text(message: Message, *, escape_apostrophes: bool = False) -> str:
+    """The message as text that ``parse_text`` reads back to an equal one; fields in the order they were set.
+
+    ``escape_apostrophes``: write ``\\'`` for ``'`` in strings, as Google's printer does.
+    """
     lines: list[str] = []
-    _print(message, "", lines)
+    _print(message, "", lines, _GOOGLE_ESCAPES if escape_apostrophes else _ESCAPES)
     return "\n".join(lines) + ("\n" if lines else "")
 
 
-def _print(message: Message, indent: str, lines: list[str]) -> None:
+def _print(message: Message, indent: str, lines: list[str], escapes: dict[int, str]) -> None:
     for name, values in message.fields.items():
         field = message.message_type.fields[name]
         for value in values:
             if field.kind == "message":
                 lines.append(f"{indent}{name} {{")
-                _print(value, indent + "  ", lines)
+                _print(value, indent + "  ", lines, escapes)
                 lines.append(f"{indent}}}")
             else:
-                lines.append(f"{indent}{name}: {_scalar(field, value)}")
+                lines.append(f"{indent}{name}: {_scalar(field, value, escapes)}")
 
     _print_raw(message.unknown, indent, lines)
 
@@ -45,9 +50,9 @@ def _print_raw(fields: list[RawField], indent: str, lines: list[str]) -> None:
             lines.append(f"{indent}}}")
 
 
-def _scalar(field: Field, value: Any) -> str:
+def _scalar(field: Field, value: Any, escapes: dict[int, str]) -> str:
     if field.kind == "string":
-        return f'"{value.translate(_ESCAPES)}"'
+        return f'"{value.translate(escapes)}"'
     if field.kind == "bytes":
         return '"' + "".join(chr(b) if 32 <= b < 127 and b not in b'"\\' else f"\\{b:03o}" for b in value) + '"'
     if field.kind == "bool":

@@ -142,7 +142,7 @@ class Engine:
             for at in range(start, end - 1, -1):
                 for call in self.before_backward:
                     call(at)
-                if self.needs.layers[at]:
+                if self.needs.layers[at] and not self.layers[at].is_input:
                     self._backward_layer(at)
                 for call in self.after_backward:
                     call(at)

@@ -91,7 +91,7 @@ class Sources:
             )
         if len(classes) != len(values) or classes.size != len(values):
             raise InputError(f"set_input_arrays: {len(values)} samples, labels of shape {classes.shape}")
-        arrays: Mapping[str, Any] = dict(zip(layer.tops, (values, classes.reshape(-1)), strict=False))
+        arrays: Mapping[str, Any] = dict(zip(layer.tops, (values, classes.reshape(-1, 1, 1, 1)), strict=False))
         self._feeds[0] = ArrayFeed(arrays, batch)
         self._first.pop(0, None)
 

@@ -128,7 +128,7 @@ class ProtoMessage:
     __hash__ = None  # type: ignore[assignment]
 
     def __str__(self) -> str:
-        return to_text(in_order(self._inner))
+        return to_text(in_order(self._inner), escape_apostrophes=True)
 
     __repr__ = __str__
 
