@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from repro.ops import _arguments as arguments
+from repro.ops import _vmap as _vmap  # the batching rules
 from repro.ops._arguments import Pair, PairLike
 from repro.ops._library import call
 from repro.ops.sizes import pool_output_size

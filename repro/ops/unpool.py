@@ -8,6 +8,7 @@ import torch
 
 from repro.errors import UnsupportedError
 from repro.ops import _arguments as arguments
+from repro.ops import _vmap as _vmap  # the batching rules
 from repro.ops._arguments import PairLike
 from repro.ops._library import call
 
