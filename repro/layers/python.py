@@ -81,6 +81,8 @@ class PythonLayer(Layer):
     A layer without bottoms whose class is not known is a place where blobs enter; the caller gives them.
     """
 
+    # the user's class computes with NumPy, the same in every tier
+    has_exact = True
     bottoms: ClassVar[tuple[int, int | None]] = (0, None)
     tops: ClassVar[tuple[int, int | None]] = (0, None)
     # the user's class decides the shapes of its tops

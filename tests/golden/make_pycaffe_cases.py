@@ -3,7 +3,7 @@
 Not part of the test run, and not of this project's environment. To repeat it, in a folder of its own:
 
     python3.8 -m venv caffe && caffe/bin/pip install "kendryte-caffe==1.0.0.20210829" "protobuf<3.21"
-    OPENBLAS_NUM_THREADS=1 caffe/bin/python tests/golden/make_pycaffe_cases.py
+    OPENBLAS_CORETYPE=Haswell OPENBLAS_NUM_THREADS=1 caffe/bin/python tests/golden/make_pycaffe_cases.py
 """
 
 import os

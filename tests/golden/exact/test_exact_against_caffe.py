@@ -58,6 +58,10 @@ def test_real_models() -> None:
     run_checks(str(HERE / "checks_models.py"))
 
 
+def test_pycaffe() -> None:
+    run_checks(str(HERE / "checks_pycaffe.py"))
+
+
 def test_solver() -> None:
     run_checks(str(HERE / "checks_solver.py"))
 
