@@ -11,12 +11,15 @@ import torch
 from numpy.typing import NDArray
 
 from repro.caffe import LayerSpec, NetSpec
+from repro.data.hdf5_feed import Hdf5Feed
+from repro.data.image_feed import ImageFeed
 from repro.data.seg_feeds import SegFeed
 from repro.errors import InputError, UnsupportedError
 
 SEG_TYPES = ("ImageSegData", "WindowSegData")
+READ_TYPES = (*SEG_TYPES, "ImageData", "HDF5Data")
 # every other data layer of Caffe and the forks: known, so that the message can say so instead of "unknown layer"
-OTHER_TYPES = ("Data", "ImageData", "HDF5Data", "WindowData", "MemoryData", "WindowClsData", "WindowInstSegData")
+OTHER_TYPES = ("Data", "WindowData", "MemoryData", "WindowClsData", "WindowInstSegData")
 
 
 class Feed(Protocol):
@@ -79,17 +82,21 @@ def open_feed(
     """
     if spec.type in SEG_TYPES:
         return SegFeed(spec, phase, seed, root=root, workers=workers, cache_bytes=cache_bytes)
+    if spec.type == "ImageData":
+        return ImageFeed(spec, phase, seed, root=root, workers=workers, cache_bytes=cache_bytes)
+    if spec.type == "HDF5Data":
+        return Hdf5Feed(spec, phase, seed, root=root, workers=workers)
     if spec.type in OTHER_TYPES:
         raise UnsupportedError(
             f"layer '{spec.name}' ({spec.where}): data layers of type {spec.type} cannot be read yet "
-            f"(can be: {', '.join(SEG_TYPES)}); give the arrays yourself with an ArrayFeed"
+            f"(can be: {', '.join(READ_TYPES)}); give the arrays yourself with an ArrayFeed"
         )
     raise InputError(f"layer '{spec.name}' ({spec.where}): {spec.type} is no data layer")
 
 
 def data_layers(spec: NetSpec) -> list[LayerSpec]:
     """The layers of a net that need a feed, in order."""
-    return [layer for layer in spec.layers if layer.type in SEG_TYPES + OTHER_TYPES]
+    return [layer for layer in spec.layers if layer.type in READ_TYPES + OTHER_TYPES]
 
 
 def open_feeds(

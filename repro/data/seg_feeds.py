@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from repro.caffe import LayerSpec
 from repro.data.decode import DecodedCache, read_image_bgr, read_label
 from repro.data.order import SampleOrder
-from repro.data.prefetch import Prefetcher
+from repro.data.ordered_feed import OrderedFeed
 from repro.data.sample_list import SampleList, read_sample_list
 from repro.data.transforms import (
     TransformParameters,
@@ -29,7 +28,7 @@ UInt8Array = NDArray[np.uint8]
 Sample = tuple[NDArray[np.float32], NDArray[np.float32], tuple[int, int]]
 
 
-class SegFeed:
+class SegFeed(OrderedFeed):
     """Batches of one ImageSegData or WindowSegData layer.
 
     ``next()`` returns, by the layer's top names: data (N, 3, h, w) float32 BGR minus mean; label (N, 1, h, w) float32
@@ -52,20 +51,15 @@ class SegFeed:
         cache_bytes: int = 512 << 20,
     ) -> None:
         options = spec.options("image_data_param")
-        self.name = spec.name
-        self.tops = spec.tops
         self.windows = spec.type == "WindowSegData"
         self.train = phase == "TRAIN"
-        self.batch_size = int(options.batch_size or 0)
         self.size = (int(options.new_height or 0), int(options.new_width or 0))
         self.color = bool(options.is_color)
         self.label_type = str(options.label_type)
         self.ignore_label = int(options.ignore_label)
         self.transform = _transform_parameters(spec)
-        if not 2 <= len(self.tops) <= 3:
-            raise InputError(f"layer '{spec.name}' ({spec.where}): two or three tops expected, not {len(self.tops)}")
-        if self.batch_size < 1:
-            raise InputError(f"layer '{spec.name}' ({spec.where}): batch_size must be at least 1")
+        if not 2 <= len(spec.tops) <= 3:
+            raise InputError(f"layer '{spec.name}' ({spec.where}): two or three tops expected, not {len(spec.tops)}")
         if (self.size[0] == 0) != (self.size[1] == 0):
             raise InputError(f"layer '{spec.name}' ({spec.where}): give both new_height and new_width, or neither")
 
@@ -77,32 +71,12 @@ class SegFeed:
             label_type=self.label_type,
             windows=self.windows,
         )
-        self.order = SampleOrder(
-            len(self.list), seed=seed, stream=f"{spec.name}/{phase}", shuffle=bool(options.shuffle)
-        )
+        order = SampleOrder(len(self.list), seed=seed, stream=f"{spec.name}/{phase}", shuffle=bool(options.shuffle))
         self.first = 0
         if options.rand_skip:
-            self.first = int(self.order.rng(0).integers(int(options.rand_skip)))
+            self.first = int(order.rng(0).integers(int(options.rand_skip)))
         self.cache = DecodedCache(cache_bytes)
-        self._batches: Prefetcher[dict[str, torch.Tensor]] = Prefetcher(self._make_batch, workers=workers)
-
-    def next(self) -> dict[str, torch.Tensor]:
-        return self._batches.next()
-
-    def state(self) -> dict[str, Any]:
-        return {"layer": self.name, "seed": self.order.seed, "samples": len(self.list), "batch": self._batches.position}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        for key in ("seed", "samples"):
-            if state.get(key) != self.state()[key]:
-                raise DataError(
-                    f"layer '{self.name}': the snapshot was taken with {key} {state.get(key)}, this run has "
-                    f"{self.state()[key]}; give the same seed and index file"
-                )
-        self._batches.seek(int(state["batch"]))
-
-    def close(self) -> None:
-        self._batches.close()
+        super().__init__(spec, order, int(options.batch_size or 0), workers)
 
     def _make_batch(self, number: int) -> dict[str, torch.Tensor]:
         samples = [self._make_sample(self.first + number * self.batch_size + i) for i in range(self.batch_size)]

@@ -170,9 +170,9 @@ def test_label_types_image_and_none(folder: Path) -> None:
 
 
 def test_layers_that_cannot_be_read_are_named() -> None:
-    text = 'layers { name: "d" type: HDF5_DATA top: "a" hdf5_data_param { source: "x" batch_size: 1 } }\n'
+    text = 'layers { name: "d" type: WINDOW_DATA top: "a" window_data_param { source: "x" batch_size: 1 } }\n'
     (spec,) = data_layers(load_net(text, phase="TRAIN"))
-    with pytest.raises(UnsupportedError, match=r"layer 'd'.*HDF5Data"):
+    with pytest.raises(UnsupportedError, match=r"layer 'd'.*WindowData"):
         open_feed(spec, "TRAIN", 0)
     text = 'layer { name: "r" type: "ReLU" bottom: "a" top: "a" }\n'
     with pytest.raises(InputError, match="no data layer"):

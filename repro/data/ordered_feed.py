@@ -1,0 +1,49 @@
+"""What the feeds of file lists share: batches made ahead in order, and a place to go on from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from repro.caffe import LayerSpec
+from repro.data.order import SampleOrder
+from repro.data.prefetch import Prefetcher
+from repro.errors import DataError, InputError
+
+
+class OrderedFeed:
+    """Batch number n is a function of n alone, whatever made it; a subclass says it in `_make_batch`."""
+
+    def __init__(self, spec: LayerSpec, order: SampleOrder, batch_size: int, workers: int) -> None:
+        if batch_size < 1:
+            raise InputError(f"layer '{spec.name}' ({spec.where}): batch_size must be at least 1")
+        self.name, self.tops = spec.name, spec.tops
+        self.order, self.batch_size = order, batch_size
+        self._batches: Prefetcher[dict[str, torch.Tensor]] = Prefetcher(self._make_batch, workers=workers)
+
+    def _make_batch(self, number: int) -> dict[str, torch.Tensor]:
+        raise NotImplementedError
+
+    def next(self) -> dict[str, torch.Tensor]:
+        """The next batch: top name -> tensor on the CPU."""
+        return self._batches.next()
+
+    def state(self) -> dict[str, Any]:
+        """What `load_state` needs to go on with the next batch."""
+        own = {"layer": self.name, "seed": self.order.seed, "samples": self.order.count}
+        return {**own, "batch": self._batches.position}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken; DataError if it belongs to other data or another seed."""
+        for key in ("seed", "samples"):
+            if state.get(key) != self.state()[key]:
+                raise DataError(
+                    f"layer '{self.name}': the snapshot was taken with {key} {state.get(key)}, this run has "
+                    f"{self.state()[key]}; give the same seed and index file"
+                )
+        self._batches.seek(int(state["batch"]))
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._batches.close()

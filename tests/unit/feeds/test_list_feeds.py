@@ -1,0 +1,141 @@
+"""HDF5Data and ImageData: order, resuming, and what is wrong with their files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from repro.caffe import load_net
+from repro.data.feeds import Feed, open_feeds
+from repro.errors import DataError, FormatError, InputError, ReproError
+
+h5py = pytest.importorskip("h5py", reason="HDF5Data needs the package h5py")
+
+HDF5 = (
+    'layer { name: "d" type: "HDF5Data" top: "data" top: "label" hdf5_data_param { source: "list" batch_size: 4 %s } }'
+)
+IMAGE = """layer { name: "d" type: "ImageData" top: "data" top: "label"
+  image_data_param { source: "list" batch_size: 2 %s } transform_param { %s } }"""
+
+
+@pytest.fixture
+def open_in(tmp_path: Path) -> Callable[..., Feed]:
+    def opened(text: str, phase: str = "TRAIN", seed: int = 1, workers: int = 0) -> Feed:
+        (feed,) = open_feeds(load_net(text, phase=phase), seed, root=tmp_path, workers=workers)
+        return feed
+
+    return opened
+
+
+def hdf5_files(folder: Path) -> None:
+    start = 0
+    for k, rows in enumerate((3, 5, 2)):
+        with h5py.File(folder / f"{k}.h5", "w") as file:
+            file["label"] = np.arange(start, start + rows)
+            file["data"] = np.arange(start, start + rows, dtype=np.float32)[:, None] * 10
+        start += rows
+    (folder / "list").write_text("0.h5\n1.h5\n2.h5\n")
+
+
+def pictures(folder: Path, sizes: list[tuple[int, int]]) -> None:
+    draw = np.random.default_rng(1)
+    for k, (h, w) in enumerate(sizes):
+        cv2.imwrite(str(folder / f"{k}.png"), draw.integers(0, 256, (h, w, 3)).astype(np.uint8))
+    (folder / "list").write_text("".join(f"{k}.png {k}\n" for k in range(len(sizes))))
+
+
+def test_a_shuffled_epoch_has_every_row_once_and_keeps_files_together(tmp_path: Path, open_in: Callable) -> None:
+    hdf5_files(tmp_path)
+    batches = [open_in(HDF5 % "shuffle: true") for _ in range(2)]
+    first, again = ([feed.next() for _ in range(5)] for feed in batches)
+    labels = np.concatenate([b["label"].numpy() for b in first])
+    assert [sorted(labels[:10]), sorted(labels[10:])] == [list(range(10))] * 2
+    assert labels[:10].tolist() != labels[10:].tolist()
+    of_file = np.digitize(labels[:10], [3, 8])
+    assert int((np.diff(of_file) != 0).sum()) == 2
+    for a, b in zip(first, again, strict=True):
+        assert (a["data"][:, 0] == a["label"] * 10).all()
+        assert (a["label"] == b["label"]).all()
+
+
+@pytest.mark.parametrize("kind", ["hdf5", "image"])
+def test_threads_and_resuming_change_nothing(kind: str, tmp_path: Path, open_in: Callable) -> None:
+    if kind == "hdf5":
+        hdf5_files(tmp_path)
+        text = HDF5 % "shuffle: true"
+    else:
+        pictures(tmp_path, [(9, 12), (10, 8), (11, 11)])
+        text = IMAGE % ("shuffle: true rand_skip: 5", "crop_size: 6 mirror: true mean_value: 3")
+    plain, threaded = open_in(text), open_in(text, workers=3)
+    expected = [plain.next() for _ in range(7)]
+    found = [threaded.next() for _ in range(4)]
+    resumed = open_in(text, workers=2)
+    resumed.load_state(threaded.state())
+    found += [resumed.next() for _ in range(3)]
+    for a, b in zip(expected, found, strict=True):
+        assert all((a[k] == b[k]).all() for k in a)
+    with pytest.raises(DataError, match="taken with seed 1, this run has 2"):
+        open_in(text, seed=2).load_state(threaded.state())
+    threaded.close()
+    resumed.close()
+
+
+def test_a_mirrored_crop_is_a_part_of_the_picture(tmp_path: Path, open_in: Callable) -> None:
+    pictures(tmp_path, [(9, 12)])
+    image = cv2.imread(str(tmp_path / "0.png")).transpose(2, 0, 1).astype(np.float32)
+    feed = open_in(IMAGE % ("", "crop_size: 6 mirror: true mean_value: 3 scale: 0.5"))
+    parts = [image[:, y : y + 6, x : x + 6] for y in range(4) for x in range(7)]
+    allowed = {((p - 3) * np.float32(0.5)).tobytes() for part in parts for p in (part, part[:, :, ::-1])}
+    seen = {crop.numpy().tobytes() for _ in range(20) for crop in feed.next()["data"]}
+    assert seen <= allowed
+    assert len(seen) > 10
+
+
+@pytest.mark.parametrize(
+    ("prepare", "text", "error", "message"),
+    [
+        (lambda f: None, HDF5 % "", DataError, "list of files cannot be read"),
+        (lambda f: (f / "list").write_text("no.h5"), HDF5 % "", DataError, "1 listed files are not there"),
+        (lambda f: ((f / "list").write_text("x"), (f / "x").write_bytes(b"no")), HDF5 % "", FormatError, "as HDF5"),
+        (hdf5_files, (HDF5 % "").replace('data" top', 'other" top'), DataError, "no data set 'other'; there are: data"),
+        (lambda f: (f / "list").write_text("a.png\n"), IMAGE % ("", ""), FormatError, "list:1: found 'a.png'"),
+        (lambda f: (f / "list").write_text("a.png 3\n"), IMAGE % ("", ""), DataError, "1 listed files are not there"),
+        (lambda f: pictures(f, [(5, 5)]), IMAGE % ("new_height: 3", ""), InputError, "both new_height and new_width"),
+    ],
+)
+def test_bad_sources(
+    prepare: Callable[[Path], object],
+    text: str,
+    error: type[ReproError],
+    message: str,
+    tmp_path: Path,
+    open_in: Callable,
+) -> None:
+    prepare(tmp_path)
+    with pytest.raises(error, match=message):
+        open_in(text)
+
+
+def test_bad_pictures_are_named(tmp_path: Path, open_in: Callable) -> None:
+    pictures(tmp_path, [(9, 12), (10, 8)])
+    with pytest.raises(DataError, match="differ in size"):
+        open_in(IMAGE % ("", "")).next()
+    with pytest.raises(DataError, match=r"line 2 .*1\.png.*crop_size 9 is larger than the picture, 8x10"):
+        open_in(IMAGE % ("", "crop_size: 9")).next()
+    (tmp_path / "1.png").write_bytes(b"\x89PNG")
+    with pytest.raises(FormatError, match=r"1\.png"):
+        open_in(IMAGE % ("", "crop_size: 4")).next()
+
+
+def test_a_data_set_that_points_elsewhere_is_not_followed(tmp_path: Path, open_in: Callable) -> None:
+    hdf5_files(tmp_path)
+    with h5py.File(tmp_path / "link.h5", "w") as file:
+        file["data"] = h5py.ExternalLink("0.h5", "data")
+        file["label"] = np.arange(3)
+    (tmp_path / "list").write_text("link.h5\n")
+    with pytest.raises(DataError, match="'data' is no data set of this file itself"):
+        open_in(HDF5 % "")
