@@ -22,6 +22,8 @@ from repro.net import Net
 OPSET = 18
 # the format version that goes with it: older runtimes can read the file
 IR_VERSION = 8
+# stands for a blob without a name, which in ONNX would mean "no blob"
+UNNAMED = "unnamed"
 # what one protobuf message may hold, less room for the graph; more goes into a second file
 LARGEST = 2**31 - 2**24
 
@@ -42,10 +44,8 @@ def export_onnx(
     batched, fixed_because = batched_blobs(net.graph)
     names = wanted_outputs(net, blobs)
     build = Builder()
-    values: dict[str, Value] = {}
-    inputs = needed_inputs(net)
-    for name in inputs:
-        values[name] = build.unique(name)
+    inputs = {name: build.unique(name or UNNAMED) for name in needed_inputs(net)}
+    values: dict[str, Value] = dict(inputs)
     for name in names:
         # the names outputs shall have, kept free; an input that is overwritten in place keeps its own
         build.unique(name)
@@ -86,26 +86,31 @@ def _tensor(build: Builder, value: Value) -> str:
 
 
 def _model(
-    build: Builder, net: Net, inputs: list[str], names: list[str], values: dict[str, Value], batched: frozenset[str]
+    build: Builder,
+    net: Net,
+    inputs: dict[str, str],
+    names: list[str],
+    values: dict[str, Value],
+    batched: frozenset[str],
 ) -> tuple[Any, dict[str, str]]:
     """The ModelProto, and the name each output has: its blob's, or another where an input has that."""
     helper, floats = build.onnx.helper, build.onnx.TensorProto.FLOAT
 
     def described(name: str, blob: str) -> Any:
         shape: list[int | str] = list(net.graph.shapes[blob])
-        batch = net.graph.shapes[inputs[0]][:1] if inputs else ()
+        batch = net.graph.shapes[next(iter(inputs))][:1] if inputs else ()
         if blob in batched:
             shape[0] = "N" if tuple(shape[:1]) == batch else f"{blob}_0"
         return helper.make_tensor_value_info(name, floats, shape)
 
-    outputs = {name: build.unique(f"{name}_out") if name in inputs else name for name in names}
+    outputs = {name: build.unique(f"{name or UNNAMED}_out") if name in inputs or not name else name for name in names}
     for blob, name in outputs.items():
         build.nodes.append(helper.make_node("Identity", [_tensor(build, values[blob])], [name]))
-    _without_copies(build.nodes, set(inputs) | {tensor.name for tensor in build.initializers})
+    _without_copies(build.nodes, set(inputs.values()) | {tensor.name for tensor in build.initializers})
     graph = helper.make_graph(
         build.nodes,
         net.spec.name or "net",
-        [described(name, name) for name in inputs],
+        [described(name, blob) for blob, name in inputs.items()],
         [described(name, blob) for blob, name in outputs.items()],
         build.initializers,
     )

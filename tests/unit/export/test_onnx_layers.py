@@ -109,6 +109,14 @@ def test_an_input_overwritten_in_place_leaves_under_another_name(tmp_path: Path)
     np.testing.assert_array_equal(run_onnx(tmp_path / "net.onnx", {"x": x})["x_out"], np.maximum(x, 0))
 
 
+def test_a_blob_without_a_name_gets_one(tmp_path: Path) -> None:
+    runtime()
+    net = Net(HEAD.format(*SHAPE) + 'layer { name: "t" type: "TanH" bottom: "x" top: "" }')
+    assert list(export_onnx(net, tmp_path / "net.onnx").outputs) == ["unnamed_out"]
+    x = draw(SHAPE)
+    np.testing.assert_allclose(run_onnx(tmp_path / "net.onnx", {"x": x})["unnamed_out"], np.tanh(x), rtol=1e-5)
+
+
 UNPOOLED = {
     "apart": ("kernel_size: 2 stride: 2", "", "mask"),
     "overlapping": ("kernel_size: 3 stride: 2", "", "mask"),
