@@ -17,7 +17,8 @@ from repro.data.seg_feeds import SegFeed
 from repro.errors import InputError, UnsupportedError
 
 SEG_TYPES = ("ImageSegData", "WindowSegData")
-READ_TYPES = (*SEG_TYPES, "ImageData", "HDF5Data")
+FILE_TYPES = ("ImageData", "HDF5Data")
+READ_TYPES = (*SEG_TYPES, *FILE_TYPES)
 # every other data layer of Caffe and the forks: known, so that the message can say so instead of "unknown layer"
 OTHER_TYPES = ("Data", "WindowData", "MemoryData", "WindowClsData", "WindowInstSegData")
 
@@ -97,6 +98,19 @@ def open_feed(
 def data_layers(spec: NetSpec) -> list[LayerSpec]:
     """The layers of a net that need a feed, in order."""
     return [layer for layer in spec.layers if layer.type in READ_TYPES + OTHER_TYPES]
+
+
+def file_shapes(spec: NetSpec, root: Path | None = None) -> dict[str, tuple[int, ...]]:
+    """Shapes of the blobs that only their files can tell: those of HDF5Data and ImageData layers, from the first batch.
+
+    As in Caffe, which reads the first file or picture before the net is built.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for layer in data_layers(spec):
+        if layer.type in FILE_TYPES:
+            feed = open_feed(layer, spec.phase, 0, root=root, workers=0)
+            shapes.update((name, tuple(blob.shape)) for name, blob in feed.next().items())
+    return shapes
 
 
 def open_feeds(

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from repro.caffe import NetSpec, SolverSpec, load_solver
-from repro.data.feeds import Feed, open_feeds
+from repro.data.feeds import Feed, file_shapes, open_feeds
 from repro.errors import InputError, UnsupportedError
 from repro.net import Net
 from repro.solver.log import TrainingLog
@@ -67,6 +67,8 @@ def build_solver(
         net = make_net(train_spec)
         numerics = net.numerics
     else:
+        if feeds is None:
+            shapes = {**file_shapes(train_spec, data_root), **(shapes or {})}
         net = Net(train_spec, numerics=numerics, shapes=shapes, device=device, seed=seed)
     torch.manual_seed(seed)
     for path in weights:
@@ -180,7 +182,7 @@ def _tests(
         raise InputError(f"{spec.source}: {len(counts)} test_iter for {len(nets)} test nets")
     tests = []
     for test_spec, count in zip(nets, counts, strict=True):
-        test_net = Net(test_spec, numerics=net.numerics, device=device)
+        test_net = Net(test_spec, numerics=net.numerics, shapes=file_shapes(test_spec, root), device=device)
         _share(net, test_net)
         tests.append(TestNet(test_net, _open(test_spec, seed, root, workers, cache_bytes), count))
     return tests

@@ -12,6 +12,7 @@ import pytest
 from repro.caffe import load_net
 from repro.data.feeds import Feed, open_feeds
 from repro.errors import DataError, FormatError, InputError, ReproError
+from repro.solver.build import build_solver
 
 h5py = pytest.importorskip("h5py", reason="HDF5Data needs the package h5py")
 
@@ -129,6 +130,26 @@ def test_bad_pictures_are_named(tmp_path: Path, open_in: Callable) -> None:
     (tmp_path / "1.png").write_bytes(b"\x89PNG")
     with pytest.raises(FormatError, match=r"1\.png"):
         open_in(IMAGE % ("", "crop_size: 4")).next()
+
+
+def test_a_net_learns_from_hdf5_files_whose_shapes_its_prototxt_does_not_say(tmp_path: Path) -> None:
+    hdf5_files(tmp_path)
+    text = (
+        (HDF5 % "shuffle: true")
+        + """layer { name: "s" type: "Power" bottom: "label" top: "target" power_param { scale: 0.1 } }
+    layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" inner_product_param { num_output: 1 } }
+    layer { name: "r" type: "Reshape" bottom: "ip" top: "y" reshape_param { shape { dim: -1 } } }
+    layer { name: "l" type: "EuclideanLoss" bottom: "y" bottom: "target" top: "loss" }"""
+    )
+    (tmp_path / "net.prototxt").write_text(text)
+    (tmp_path / "solver.prototxt").write_text(
+        'net: "net.prototxt" base_lr: 0.0001 lr_policy: "fixed" random_seed: 1 test_iter: 2 test_interval: 100'
+    )
+    solver = build_solver(tmp_path / "solver.prototxt", data_root=tmp_path, out=tmp_path, max_iter=60, workers=0)
+    assert solver.net.inputs == {"data": (4, 1), "label": (4,)}
+    solver.solve()
+    # the data are ten times the label, the target is a tenth of it
+    assert float(solver.net.params["ip"][0].detach()) == pytest.approx(0.01, abs=2e-3)
 
 
 def test_a_data_set_that_points_elsewhere_is_not_followed(tmp_path: Path, open_in: Callable) -> None:
