@@ -94,9 +94,9 @@ def read_reference(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
             if isinstance(archive, np.ndarray):
                 return {path.stem: _numbers(archive, path)}
             return {key: _numbers(archive[key], path, key) for key in archive.files}
-    except (ValueError, OSError, EOFError, KeyError, NotImplementedError) as error:
-        raise FormatError(f"{path}: not an .npz of plain arrays ({error})") from None
-    except Exception as error:  # zipfile's own errors share no base
+    except FormatError:
+        raise
+    except Exception as error:  # zipfile's and NumPy's own errors share no base
         raise FormatError(f"{path}: not an .npz of plain arrays ({type(error).__name__}: {error})") from None
 
 
