@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,18 @@ def _completeness(spec: NetSpec) -> tuple[bool, int]:
     return not spec.layers, len(unmade_blobs(spec))
 
 
+def _in_either_phase(prototxt: str | os.PathLike[str], options: Mapping[str, Any]) -> Iterator[NetSpec]:
+    """The net in TEST and in TRAIN, the more complete first; a TEST that lacks nothing is not read a second time."""
+    test = as_net_spec(prototxt, phase="TEST", **options)
+    if _completeness(test) == (False, 0):
+        yield test
+        yield as_net_spec(prototxt, phase="TRAIN", **options)
+        return
+    yield from sorted((test, as_net_spec(prototxt, phase="TRAIN", **options)), key=_completeness)
+
+
 def _first_built(
-    specs: Sequence[NetSpec], shapes: Mapping[str, Sequence[int]] | None, assume: bool
+    specs: Iterable[NetSpec], shapes: Mapping[str, Sequence[int]] | None, assume: bool
 ) -> tuple[NetSpec, Graph, tuple[Assumed, ...]]:
     """The first of these that fits together; the first's error where none does."""
     first: ReproError | None = None
@@ -92,9 +102,12 @@ def summarize(
         "unknown": unknown,
         "define": define,
     }
-    given = isinstance(prototxt, NetSpec)
-    tried = [as_net_spec(prototxt, phase=p, **options) for p in ((phase,) if phase or given else ("TEST", "TRAIN"))]
-    spec, graph, assumed = _first_built(sorted(tried, key=_completeness), shapes, assume)
+    tried: Iterable[NetSpec]
+    if isinstance(prototxt, NetSpec) or phase is not None:
+        tried = [as_net_spec(prototxt, phase=phase, **options)]
+    else:
+        tried = _in_either_phase(prototxt, options)
+    spec, graph, assumed = _first_built(tried, shapes, assume)
     borrowed = {(blob.layer, blob.index) for blob in find_shared([step.layer for step in graph.steps])}
     layers = tuple(
         LayerSummary(

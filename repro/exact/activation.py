@@ -49,6 +49,11 @@ class _Relu(torch.autograd.Function):
         return grads[0] * ((x > 0).to(x) + ctx.slope * (x <= 0).to(x)), None
 
 
+def sigmoid_gradient(grad: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """grad * y * (1 - y) as every age of Caffe rounds it."""
+    return ((grad * y).double() * (1 - y.double())).float()
+
+
 class _Sigmoid(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
@@ -59,7 +64,7 @@ class _Sigmoid(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> torch.Tensor:
         (y,) = ctx.saved_tensors
-        return ((grads[0] * y).double() * (1 - y.double())).float()
+        return sigmoid_gradient(grads[0], y)
 
 
 class _Tanh(torch.autograd.Function):

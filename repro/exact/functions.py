@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from repro.exact import libm
+from repro.exact.activation import sigmoid_gradient
 
 
 def absolute(x: torch.Tensor) -> torch.Tensor:
@@ -143,7 +144,7 @@ class _Sigmoid(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> torch.Tensor:
         (y,) = ctx.saved_tensors
-        return ((grads[0] * y).double() * (1 - y.double())).float()
+        return sigmoid_gradient(grads[0], y)
 
 
 class _Swish(torch.autograd.Function):

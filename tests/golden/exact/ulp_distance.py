@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from repro.compare import ordered
+
 
 def differing(found: np.ndarray, expected: np.ndarray) -> str:
     """ "" where every bit agrees (any NaN equals any NaN, -0 is not 0); else how many differ, and by how much."""
@@ -14,16 +16,10 @@ def differing(found: np.ndarray, expected: np.ndarray) -> str:
     wrong = (a.view(np.int32) != b.view(np.int32)) & ~(np.isnan(a) & np.isnan(b))
     if not wrong.any():
         return ""
-    distance = np.abs(_ordered(a) - _ordered(b))[wrong]
+    distance = np.abs(ordered(a) - ordered(b))[wrong]
     return f"{int(wrong.sum())} of {a.size} differ, by at most {int(distance.max())} ULP"
 
 
 def furthest(found: np.ndarray, expected: np.ndarray) -> int:
     """The largest distance of two elements in ULP; for values without NaN."""
-    return int(np.abs(_ordered(np.float32(found)) - _ordered(np.float32(expected))).max(initial=0))
-
-
-def _ordered(values: np.ndarray) -> np.ndarray:
-    """Integers in the order of the floats, neighbours 1 apart."""
-    bits = values.view(np.int32).astype(np.int64)
-    return np.where(bits < 0, -(bits & 0x7FFFFFFF), bits)
+    return int(np.abs(ordered(np.float32(found)) - ordered(np.float32(expected))).max(initial=0))
