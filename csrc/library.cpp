@@ -37,6 +37,8 @@ STABLE_TORCH_LIBRARY(repro, m) {
       "winograd_conv(Tensor x, Tensor packed, int outputs, int[] pad, Tensor? bias, Tensor? scale, Tensor? shift, "
       "bool relu) -> (Tensor, Tensor)");
   m.def("dense(Tensor x, Tensor weight, bool transposed) -> Tensor");
+  m.def("aggregate_max_(Tensor(a!) canvas, Tensor maps, Tensor boxes, int flavour) -> ()");
+  m.def("aggregate_sum_(Tensor(a!) canvas, Tensor maps, Tensor boxes, int flavour) -> ()");
   m.def("fingerprint(Tensor x) -> int");
   m.def("libm_exp(Tensor x) -> Tensor");
   m.def("libm_log(Tensor x) -> Tensor");

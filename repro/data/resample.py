@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any, Literal, get_args
 
 import cv2
@@ -56,7 +56,8 @@ def bilinear_taps(n_in: int, n_out: int, antialias: bool = True, flavour: Flavou
         first = np.floor(centre - width / 2)
         position = first[:, None] + np.arange(math.ceil(width) + 2)
         weight = widen * np.maximum(0.0, 1.0 - np.abs(widen * (centre[:, None] - position)))
-        weight /= weight.sum(axis=1, keepdims=True)
+        # one after the other, not by numpy's pairwise sum: csrc/aggregate/taps.h adds in this order too
+        weight /= reduce(np.add, weight.T)[:, None]
     else:
         centre = 0.5 + 1 / scale / 2 + np.arange(n_out) / scale
         reach = math.ceil(width / 2)

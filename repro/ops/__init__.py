@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from repro.ops.sizes import pool_output_size
 
 if TYPE_CHECKING:
+    from repro.ops.aggregate import aggregate_max_, aggregate_mean, aggregate_sum_, cover
     from repro.ops.crf import Inference, NormalizedKernel
     from repro.ops.lattice import PermutohedralLattice
     from repro.ops.pool import mask_to_switches, max_pool_switches, switches_to_mask
@@ -20,8 +21,12 @@ __all__ = [
     "Inference",
     "NormalizedKernel",
     "PermutohedralLattice",
+    "aggregate_max_",
+    "aggregate_mean",
+    "aggregate_sum_",
     "avg_unpool",
     "corner_unpool",
+    "cover",
     "mask_to_switches",
     "max_pool_switches",
     "max_unpool_switches",
@@ -32,6 +37,7 @@ __all__ = [
 ]
 
 _FILES = {
+    "aggregate": ("aggregate_max_", "aggregate_mean", "aggregate_sum_", "cover"),
     "crf": ("Inference", "NormalizedKernel"),
     "lattice": ("PermutohedralLattice",),
     "pool": ("mask_to_switches", "max_pool_switches", "switches_to_mask"),

@@ -63,6 +63,11 @@ def planes(op: str, name: str, x: torch.Tensor) -> None:
         raise InputError(f"{op}: {name} is a {type(x).__name__}; expected a torch.Tensor")
     if x.dim() != 4:
         raise InputError(f"{op}: {name} has shape {tuple(x.shape)}; expected (N, C, H, W)")
+    on_a_device(op, name, x)
+
+
+def on_a_device(op: str, name: str, x: torch.Tensor) -> None:
+    """A tensor on a device that has kernels."""
     if x.is_cuda and not _library.cuda_loaded():
         raise DeviceError(f"{op}: {name} is on {x.device}, but the CUDA kernels are {_library.cuda_state()}")
 
