@@ -1,7 +1,8 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and their checksums."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from pathlib import Path
@@ -17,3 +18,12 @@ def write_atomic(path: str | os.PathLike[str], data: bytes | str) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """Checksum of a file's bytes, in hexadecimal; a megabyte in memory at a time."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

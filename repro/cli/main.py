@@ -22,6 +22,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "convert": ("convert", "weights from one file format into another"),
     "export": ("export", "a network as ONNX or as a torch.export program"),
     "segment": ("segment", "label photographs: proposals, DeconvNet, CRF"),
+    "table1": ("table1", "Table 1 of the DeconvNet paper, measured beside published"),
     "crf": ("crf", "refine any network's scores for a photograph with a dense CRF"),
     "evaluate": ("evaluate", "comp6 score of a folder of results"),
     "data": ("data", "make or convert data sets (shapes, stage1, stage2)"),

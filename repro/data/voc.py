@@ -40,23 +40,7 @@ class VocFolder:
         """Image names of a split, in the list's order; DataError for a missing, empty or damaged list."""
         if split not in self.splits():
             raise DataError(f"{self.root}: no split '{split}'; here are: {', '.join(self.splits()) or 'none'}")
-        path = self.root / _LISTS / f"{split}.txt"
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path}: cannot be read: {error}") from None
-        names = [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
-        if not names:
-            raise DataError(f"{path}: an empty list")
-        seen: dict[str, int] = {}
-        for number, name in names:
-            # a list is data: it may name files in this folder's own sub-folders and no others
-            if name != PurePosixPath(name).name or name in (".", "..") or "\0" in name or len(name.split()) > 1:
-                raise DataError(f"{path}:{number}: '{name[:80]}' is not an image name")
-            if name in seen:
-                raise DataError(f"{path}:{number}: '{name}' is already on line {seen[name]}")
-            seen[name] = number
-        return list(seen)
+        return read_ids(self.root / _LISTS / f"{split}.txt")
 
     def image_path(self, name: str) -> Path:
         """JPEGImages/NAME.jpg."""
@@ -89,3 +73,23 @@ class VocFolder:
             missing = [str(path) for path in map(paths[kind], names) if not path.is_file()]
             if missing:
                 raise DataError(f"{len(missing)} of {len(names)} files are missing: {', '.join(missing[:5])}")
+
+
+def read_ids(path: str | os.PathLike[str]) -> list[str]:
+    """Image names of a list, one per line, in its order; DataError for an empty or damaged one."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read: {error}") from None
+    names = [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]
+    if not names:
+        raise DataError(f"{path}: an empty list")
+    seen: dict[str, int] = {}
+    for number, name in names:
+        # a list is data: it may name files in the data set's own sub-folders and no others
+        if name != PurePosixPath(name).name or name in (".", "..") or "\0" in name or len(name.split()) > 1:
+            raise DataError(f"{path}:{number}: '{name[:80]}' is not an image name")
+        if name in seen:
+            raise DataError(f"{path}:{number}: '{name}' is already on line {seen[name]}")
+        seen[name] = number
+    return list(seen)

@@ -103,9 +103,11 @@ def score_folder(
     results: str | Path,
     classes: int = len(VOC_CLASSES),
     step: Callable[[], None] = lambda: None,
+    each: Callable[[str, Comp6Score], None] = lambda name, score: None,
 ) -> Comp6Score:
     """Score the result PNGs of a split, one image in memory at a time; step is called once per image.
 
+    each: called with every image's name and its own counts.
     results: a folder of ID.png, or one that holds the devkit's results/VOC2012/Segmentation/comp6_test_cls.
     DataError or FormatError naming the first bad file; missing results are counted before anything is scored.
     """
@@ -117,13 +119,15 @@ def score_folder(
     total = Comp6Score(np.zeros((classes, classes), np.int64), 0)
     for name in ids:
         path = folder / f"{name}.png"
-        total += score_image(
+        one = score_image(
             voc.class_labels(name),
             load_label_png(path),
             classes,
             truth_name=str(voc.class_path(name)),
             result_name=str(path),
         )
+        each(name, one)
+        total += one
         step()
     return total
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from repro.errors import InputError, UnsupportedError
+from repro.errors import InputError
 from repro.papers.deconvnet.aggregate import ScoreCanvas
 from repro.papers.deconvnet.crops import crop_batch
 from repro.papers.deconvnet.ensemble import Scores, checked_fcn_scores, combine
 from repro.papers.deconvnet.recipe import Recipe, resolve_recipe
+from repro.papers.deconvnet.refine import crf_labels
 from repro.papers.deconvnet.scorer import Scorer, score_batch
 from repro.papers.deconvnet.windows import BoxesFrame, Windows, select_windows
 
@@ -56,7 +56,7 @@ def infer_image(
     windows = select_windows(boxes, size, chosen, boxes_frame)
     deconv_score = aggregate_windows(image, windows, scorer, chosen, on_windows)
     combined = combine(deconv_score, fcn, chosen)
-    labels = combined.labels.copy() if chosen.crf is None else _crf_labels(combined.unary, image, chosen.crf)
+    labels = combined.labels.copy() if chosen.crf is None else crf_labels(combined.unary, image, chosen)
     return {
         "deconv_score": deconv_score,
         "ens_score": combined.score,
@@ -82,20 +82,6 @@ def aggregate_windows(
         if on_windows is not None:
             on_windows(len(batch))
     return canvas.scores()
-
-
-def _crf_labels(unary: Scores, image: NDArray[np.uint8], preset: str) -> NDArray[np.uint8]:
-    from repro.crf import presets
-
-    make = getattr(presets, preset, None)
-    if not callable(make):
-        raise UnsupportedError(f"recipe: crf='{preset}' is no preset of repro.crf.presets; crf=None leaves the CRF out")
-    crf = make()
-    # the script hands single precision to the CRF
-    energies = torch.from_numpy(np.ascontiguousarray(unary.transpose(2, 0, 1), dtype=np.float32))[None]
-    pixels = torch.from_numpy(np.array(image, copy=True))[None]
-    labels: torch.Tensor = crf.map(energies, pixels, layout="hwc")
-    return labels[0].cpu().numpy().astype(np.uint8)
 
 
 def _image_size(image: Any) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The networks `repro segment` knows by name: their nets, weights, and what each changes in a recipe."""
+"""The networks known by name, DeconvNet and its ensemble's FCN-8s: nets, weights, what each changes in a recipe."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 
 from repro import paths
 from repro.errors import DataError, DeviceError, InputError, WeightsError
+from repro.files import sha256_of
 from repro.net import Net
 from repro.papers.deconvnet.recipe import Recipe
 from repro.papers.deconvnet.scorer import NetScorer
@@ -44,21 +45,83 @@ MODELS: dict[str, Model] = {
 }
 
 
-def load_model(name: str, weights: str | Path | None, recipe: Recipe, device: str = "cpu") -> tuple[NetScorer, Recipe]:
+FCN_MODELS: dict[str, Model] = {
+    "deconvnet": Model(
+        prototxt="fcn/fcn8s_deploy",
+        weights="fcn-8s-pascal.caffemodel",
+        where="the FCN authors' file (about 0.5 GB) is not ours to ship; weights/manifest.toml has its home: put your "
+        "copy into weights/ or into the folder that --weights names",
+    ),
+    "mini": Model(
+        prototxt="fcn8s_mini/deploy",
+        weights="fcn8s_mini.caffemodel",
+        where="it ships with the project, so this installation is incomplete; or put a file of that name into the "
+        "folder that --weights names",
+        # trained on pictures at their own size
+        changes={"fcn_size": None},
+    ),
+}
+"""The other member of each model's ensemble."""
+
+
+def load_model(
+    name: str,
+    weights: str | Path | None,
+    recipe: Recipe,
+    device: str = "cpu",
+    numerics: str = "native",
+    prototxt: str | Path | None = None,
+) -> tuple[NetScorer, Recipe]:
     """The scorer of a named model, and the recipe with the model's changes and input size.
 
-    weights: a .caffemodel; None: the model's own file in weights/. InputError for an unknown name, WeightsError where
-    the weights are not there, DeviceError for a device torch does not know, and
-    what `Net` raises.
+    weights: a .caffemodel, or a folder that holds one under the model's own name; None: that file in weights/.
+    prototxt: a network of your own in place of the model's; numerics: as in `Net`. InputError for an unknown name,
+    WeightsError where the weights are not there, DeviceError for a device torch does not know, and what `Net` raises.
     """
-    if name not in MODELS:
-        raise InputError(f"model '{name}': there are {', '.join(MODELS)}")
-    model = MODELS[name]
-    net = Net(paths.prototxt(model.prototxt), _weights(model, weights), device=_device(device))
-    side = next(iter(net.inputs.values()))[-1]
+    model = _named(MODELS, name)
+    scorer = _scorer(model, weights, device, numerics, prototxt)
+    side = next(iter(scorer.net.inputs.values()))[-1]
+    return scorer, dataclasses.replace(_changed(recipe, model), input_size=side)
+
+
+def load_fcn(
+    name: str,
+    weights: str | Path | None,
+    recipe: Recipe,
+    device: str = "cpu",
+    numerics: str = "native",
+    prototxt: str | Path | None = None,
+) -> tuple[NetScorer, Recipe]:
+    """FCN-8s, the other member of a named model's ensemble, and the recipe with its changes; as `load_model`."""
+    model = _named(FCN_MODELS, name)
+    return _scorer(model, weights, device, numerics, prototxt), _changed(recipe, model)
+
+
+def _named(models: dict[str, Model], name: str) -> Model:
+    if name not in models:
+        raise InputError(f"model '{name}': there are {', '.join(models)}")
+    return models[name]
+
+
+def _scorer(
+    model: Model, weights: str | Path | None, device: str, numerics: str, prototxt: str | Path | None
+) -> NetScorer:
+    definition = paths.prototxt(model.prototxt) if prototxt is None else Path(prototxt)
+    file = _weights(model, weights)
+    net = Net(definition, file, device=_device(device), numerics=numerics)
+    identity = {
+        "prototxt": sha256_of(definition),
+        "weights": sha256_of(file),
+        "numerics": numerics,
+        "device": torch.device(device).type,
+    }
+    return NetScorer(net, input_blob=next(iter(net.inputs)), identity=identity)
+
+
+def _changed(recipe: Recipe, model: Model) -> Recipe:
     # a recipe without a CRF stays without one
     changes = {name: value for name, value in model.changes.items() if name != "crf" or recipe.crf is not None}
-    return NetScorer(net, input_blob=next(iter(net.inputs))), dataclasses.replace(recipe, input_size=side, **changes)
+    return dataclasses.replace(recipe, **changes)
 
 
 def _device(name: str) -> torch.device:
@@ -70,9 +133,10 @@ def _device(name: str) -> torch.device:
 
 def _weights(model: Model, given: str | Path | None) -> Path:
     if given is not None:
-        if not Path(given).is_file():
-            raise WeightsError(f"{given}: no such file; a .caffemodel is expected")
-        return Path(given)
+        file = Path(given) / model.weights if Path(given).is_dir() else Path(given)
+        if not file.is_file():
+            raise WeightsError(f"{file}: no such file; a .caffemodel is expected ({model.where})")
+        return file
     try:
         return paths.weights(model.weights)
     except DataError:

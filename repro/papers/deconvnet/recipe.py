@@ -5,6 +5,8 @@ script generate_EDeconvNet_CRF_results.m (called "the script" below), util/prepr
 util/preprocess_image.m and cache_FCN8s_results.m. Change one choice and measure::
 
     dataclasses.replace(RECIPES["release"], min_side=0)
+
+or, on the command line, ``--set min_side=0`` (`recipe_text.py`).
 """
 
 from __future__ import annotations
@@ -90,6 +92,12 @@ class Recipe:
     """[8, 10] Name of the preset in `repro.crf.presets`, None: no CRF. The paper gives no numbers. Release: 10
     iterations, Gaussian std 3 weight 3, bilateral std 20 (place) and 3 (colour) weight 5, no normalisation."""
 
+    crf_normalization: Literal["preset", "symmetric", "none", "before", "after"] = "preset"
+    """[8] How the CRF's kernels are normalised, "preset": as the preset `crf` has it. Release: none."""
+
+    crf_iterations: int | None = None
+    """[8] Mean-field updates, None: as many as the preset has. Release: 10."""
+
     num_classes: int = 21
     """Classes, background first."""
 
@@ -114,6 +122,8 @@ class Recipe:
             _integer(name, getattr(self, name), least, most)
         if self.fcn_size is not None:
             _integer("fcn_size", self.fcn_size, 1, 65_536)
+        if self.crf_iterations is not None:
+            _integer("crf_iterations", self.crf_iterations, 0, 10_000)
         if not _real(self.enlarge) or not 0 < self.enlarge <= 100:
             raise InputError(f"recipe: enlarge={self.enlarge!r}; a factor above 0 and at most 100 is expected")
         if not isinstance(self.mean_bgr, tuple) or len(self.mean_bgr) != 3 or not all(map(_real, self.mean_bgr)):
@@ -133,6 +143,11 @@ def _integer(name: str, value: object, least: int, most: int) -> None:
 def _real(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
+
+AFTER_SCORING = (
+    "ensemble", "clip_fcn", "softmax", "softmax_precision", "crf", "crf_normalization", "crf_iterations",
+)  # fmt: skip
+"""Fields that are looked at only once both networks' scores are there: changing them asks for no new scores."""
 
 _RELEASE = Recipe()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,13 +21,21 @@ class NetScorer:
     """Scores windows with a network.
 
     net: a `Net`. input_blob: the blob that takes the crops. output: the blob with the scores; by default the net's only
-    output. The crops go to the net's device, the scores come back to the CPU. InputError where a blob is not there.
+    output. The crops go to the net's device, the scores come back to the CPU. identity: what two runs must share to
+    have the same scores, for a cache of scores. InputError where a blob is not there.
     """
 
-    def __init__(self, net: Net, input_blob: str = "data", output: str | None = None) -> None:
+    def __init__(
+        self,
+        net: Net,
+        input_blob: str = "data",
+        output: str | None = None,
+        identity: Mapping[str, str] | None = None,
+    ) -> None:
         self.net = net
         self.input_blob = input_blob
         self.output = output
+        self.identity = dict(identity or {})
         self.name = f"net '{net.spec.name}'" if net.spec.name else "net"
 
     def __call__(self, crops: torch.Tensor) -> torch.Tensor:

@@ -75,6 +75,7 @@ NOT_THERE = {
     "run": ["none.prototxt", "--input", "data=none.npy", "--output", "out.npz"],
     "segment": ["none.jpg", "-o", "out"],
     "evaluate": ["--voc", "none", "--split", "val", "--results", "none"],
+    "table1": ["--voc", "none"],
     "train": ["none.prototxt"],
 }
 
