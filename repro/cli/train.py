@@ -9,7 +9,7 @@ from pathlib import Path
 from repro.cli.progress import progress
 from repro.solver.build import build_solver
 from repro.solver.log import TrainingLog, number
-from repro.solver.sgd import AGES
+from repro.solver.optim import AGES
 from repro.solver.solver import Progress
 
 

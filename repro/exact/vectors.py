@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -20,6 +22,11 @@ def axpby(alpha: float, x: torch.Tensor, beta: float, out: torch.Tensor) -> None
     blas.axpby(alpha, array(x), beta, _in_place(out))
 
 
+def scale(alpha: float, out: torch.Tensor) -> None:
+    """out *= alpha."""
+    blas.scal(alpha, _in_place(out))
+
+
 def square(x: torch.Tensor) -> torch.Tensor:
     """x² by the C library's powf."""
     return libm.power(x, 2)
@@ -28,6 +35,15 @@ def square(x: torch.Tensor) -> torch.Tensor:
 def root(x: torch.Tensor) -> torch.Tensor:
     """The square root by the C library's powf."""
     return libm.power(x, 0.5)
+
+
+def norm(tensors: Sequence[torch.Tensor]) -> float:
+    """Length of all of them together, a float32: the root of the sum of their dot products, in their order."""
+    total = np.float32(0)
+    for tensor in tensors:
+        values = array(tensor)
+        total += np.float32(blas.dot(values, values))
+    return float(np.sqrt(total))
 
 
 def _in_place(out: torch.Tensor) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,19 @@ from repro.errors import InputError, UnsupportedError
 from repro.net import Net
 from repro.solver.log import TrainingLog
 from repro.solver.lr_policy import LearningRate
-from repro.solver.sgd import OPTIMIZERS, CaffeSGD
+from repro.solver.optim import OPTIMIZERS, CaffeOptimizer
 from repro.solver.snapshot import feed_state_path, read_feed_state, restore_snapshot, save_snapshot
 from repro.solver.solver import Schedule, Solver, TestNet, entries_by_multiplier
 
 # layers whose parameter gradients the 2015 fork overwrites in each backward pass (bn_layer.cpp: gemv with beta 0)
 OVERWRITING_TYPES = ("BN",)
+# the settings of a solver prototxt that only some updates have
+OWN_SETTINGS = {
+    "AdaGrad": ("delta",),
+    "RMSProp": ("delta", "rms_decay"),
+    "AdaDelta": ("delta",),
+    "Adam": ("delta", "momentum2"),
+}
 
 
 def build_solver(
@@ -45,7 +53,7 @@ def build_solver(
     """A solver ready to `solve`.
 
     ``weights`` are copied by layer name before the first iteration (layers without keep their fillers' values);
-    ``snapshot`` is a .solverstate to go on from, instead of weights. ``caffe`` is "2015" or "bvlc" (see `sgd`).
+    ``snapshot`` is a .solverstate to go on from, instead of weights. ``caffe`` is "2015" or "bvlc" (see `optim`).
     Relative data paths start from ``data_root``; snapshot_prefix from ``out``. ``seed`` goes before the solver's
     random_seed, that of a snapshot's feed state before a fresh one; without any, one is drawn and told in the log.
     ``feeds`` replace the net's data layers (then the net is trained only: no test nets), ``shapes`` are those of
@@ -78,7 +86,11 @@ def build_solver(
     opened = list(feeds) if feeds is not None else _open(train_spec, seed, data_root, workers, cache_bytes)
     tests = [] if feeds is not None else _tests(spec, net, seed, data_root, workers, cache_bytes, device)
 
-    prefix = _prefix(message, spec, out)
+    prefix, hdf5 = _prefix(message, spec, out), message.snapshot_format == "HDF5"
+    if hdf5 and find_spec("h5py") is None:
+        raise UnsupportedError(
+            f"{message.where}: snapshot_format HDF5 needs the package h5py; pip install 'repro[hdf5]'"
+        )
     built = Solver(
         net,
         opened,
@@ -90,7 +102,7 @@ def build_solver(
         loss_weights=_loss_weights(train_spec),
         device=device,
         log=log,
-        save=lambda s: save_snapshot(s, prefix, seed=seed),
+        save=lambda s: save_snapshot(s, prefix, seed=seed, hdf5=hdf5),
         diagnose=lambda batch: first_non_finite(net, batch),
         name=train_spec.name,
     )
@@ -148,11 +160,11 @@ def _schedule(message: Any, max_iter: int) -> Schedule:
     )
 
 
-def _optimizer(message: Any, net: Net, caffe: str, iter_size: int, numerics: str) -> CaffeSGD:
+def _optimizer(message: Any, net: Net, caffe: str, iter_size: int, numerics: str) -> CaffeOptimizer:
     kind = str(message.type)
     if kind not in OPTIMIZERS:
         raise UnsupportedError(f"{message.where}: solver type '{kind}' is not available; {', '.join(OPTIMIZERS)} are")
-    extra = {"delta": float(message.delta)} if kind == "AdaGrad" else {}
+    extra = {name: float(getattr(message, name)) for name in OWN_SETTINGS.get(kind, ())}
     return OPTIMIZERS[kind](
         entries_by_multiplier(net.param_entries),
         float(message.base_lr or 0),

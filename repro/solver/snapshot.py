@@ -1,7 +1,8 @@
 """Snapshots: weights and solver state as Caffe writes them, and beside them what a bit-for-bit resume needs besides.
 
 `P_iter_N.caffemodel`, `P_iter_N.feedstate.json` and `P_iter_N.solverstate` are written in this order, each whole or
-not at all: where the solver state is there, the rest is.
+not at all: where the solver state is there, the rest is. With `snapshot_format: HDF5` the first and the last end in
+`.h5`, as in Caffe.
 """
 
 from __future__ import annotations
@@ -23,10 +24,14 @@ from repro.solver.solver import Solver
 FEED_STATE_VERSION = 1
 
 
-def save_snapshot(solver: Solver, prefix: Path, *, seed: int, version: str = "V1") -> Path:
-    """Write the three files of a snapshot; returns the solver state's path. ``version``: the blobs' form."""
+def save_snapshot(solver: Solver, prefix: Path, *, seed: int, hdf5: bool = False) -> Path:
+    """Write the three files of a snapshot; returns the solver state's path.
+
+    The state's blobs have the form of the optimizer's age, and its `learned_net` is the weights' path as Caffe writes
+    it, so that a Caffe started in the same folder goes on from it.
+    """
     stem = prefix.parent / f"{prefix.name}_iter_{solver.iteration}"
-    model, state = Path(f"{stem}.caffemodel"), Path(f"{stem}.solverstate")
+    model, state = (Path(f"{stem}.{kind}{'.h5' * hdf5}") for kind in ("caffemodel", "solverstate"))
     try:
         stem.parent.mkdir(parents=True, exist_ok=True)
         solver.net.save(model)
@@ -34,11 +39,10 @@ def save_snapshot(solver: Solver, prefix: Path, *, seed: int, version: str = "V1
         write_solverstate(
             state,
             iteration=solver.iteration,
-            # the bare name, as the file lies beside this one: a folder of snapshots can be moved
-            learned_net=model.name,
+            learned_net=str(model),
             history=(h.detach().cpu().contiguous().numpy() for h in solver.optimizer.history()),
             current_step=solver.rate.current_step,
-            version=version,
+            version="HDF5" if hdf5 else "V1" if solver.optimizer.caffe == "2015" else "V2",
         )
     except OSError as error:
         raise TrainingError(f"{stem}: the snapshot cannot be written ({error.strerror})") from error
@@ -52,15 +56,16 @@ def restore_snapshot(solver: Solver, path: Path) -> None:
 
     With the feed state beside it, every later bit equals that of a run that never stopped; without (a snapshot of
     Caffe's) the data start from the beginning, which is said in the log. The weights are looked for under the name in
-    the state: from the current folder, then beside the state.
+    the state: beside the state, where they are even after a folder was moved, then from the current folder.
     """
     state = read_solverstate(path)
     model = Path(state.learned_net)
-    found = next((p for p in (model, path.parent / model.name) if state.learned_net and p.is_file()), None)
+    found = next((p for p in (path.parent / model.name, model) if state.learned_net and p.is_file()), None)
     if found is None:
         raise TrainingError(f"{path}: its weights '{state.learned_net}' are neither there nor in {path.parent}")
     solver.net.load(found)
-    solver.optimizer.load_history([torch.from_numpy(np.array(blob.array, np.float32)) for blob in state.history])
+    arrays = [torch.from_numpy(np.array(blob.array, np.float32)) for blob in state.history]
+    solver.optimizer.load_history(arrays, state.iter)
     solver.iteration = state.iter
     solver.rate.current_step = state.current_step
     solver.log.line(f"Restoring previous solver status from {path}")
@@ -72,7 +77,7 @@ def restore_snapshot(solver: Solver, path: Path) -> None:
 
 
 def feed_state_path(state: Path) -> Path:
-    return state.with_suffix(".feedstate.json")
+    return state.with_name(state.name.removesuffix(".h5").removesuffix(".solverstate") + ".feedstate.json")
 
 
 def read_feed_state(path: Path) -> dict[str, Any]:

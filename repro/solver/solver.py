@@ -17,7 +17,7 @@ from repro.errors import TrainingError
 from repro.solver.interrupt import stop_on_signal
 from repro.solver.log import SmoothedLoss, TrainingLog, number
 from repro.solver.lr_policy import LearningRate
-from repro.solver.sgd import CaffeSGD
+from repro.solver.optim import CaffeOptimizer
 
 ParamEntry = tuple[str, int, torch.nn.Parameter, float, float]
 
@@ -92,7 +92,7 @@ class Solver:
         self,
         net: TrainableNet,
         feeds: Sequence[Feed],
-        optimizer: CaffeSGD,
+        optimizer: CaffeOptimizer,
         rate: LearningRate,
         schedule: Schedule,
         *,
@@ -118,6 +118,8 @@ class Solver:
         self.last_lr = float("nan")
         self.outputs: dict[str, float] = {}
         self.sublosses: list[float] = []
+        # iteration and seconds of the last display
+        self._displayed = (0, 0.0)
         self._save = save
         self._diagnose = diagnose
         self._device = torch.device(device)
@@ -162,6 +164,7 @@ class Solver:
         is `_iter_{max_iter}` in both ages (the 2015 fork counted one further).
         """
         start, begun = self.iteration, time.monotonic()
+        self._displayed = (start, 0.0)
         with stop_on_signal() as stop:
             while self.iteration < self.schedule.max_iter:
                 if _due(self.iteration, self.schedule.snapshot) and self.iteration > start:
@@ -225,12 +228,19 @@ class Solver:
         return {name: tensor.to(self._device, non_blocking=True) for name, tensor in batch.items()}
 
     def display(self, iteration: int, loss: float, smoothed: float, seconds: float) -> None:
-        """Log the loss, the outputs and the rate of an iteration as Caffe does."""
-        self.log.line(f"Iteration {iteration}, loss = {number(smoothed)}")
+        """Log the loss, the outputs and the rate of an iteration as the Caffe of the optimizer's age does."""
+        speed = self._speed(iteration, seconds) if self.optimizer.caffe == "bvlc" else ""
+        self.log.line(f"Iteration {iteration}{speed}, loss = {number(smoothed)}")
         self._show_outputs("Train", self.outputs)
-        self.log.line(f"Iteration {iteration}, lr = {number(self.last_lr)}")
+        self.log.line(f"Iteration {iteration}, lr = {number(self.last_lr)}", where="sgd_solver.py")
         values = {"iteration": iteration, "loss": loss, "smoothed_loss": smoothed, "lr": self.last_lr}
         self.log.record("train", {**values, "seconds": round(seconds, 3), "outputs": self.outputs})
+
+    def _speed(self, iteration: int, seconds: float) -> str:
+        (before, then), self._displayed = self._displayed, (iteration, seconds)
+        count, lapse = iteration - before, seconds - then
+        per_second = count / lapse if lapse > 0 else 0.0
+        return f" ({number(per_second)} iter/s, {number(round(lapse, 3))}s/{self.schedule.display} iters)"
 
     def _show_outputs(self, phase: str, outputs: Mapping[str, float]) -> None:
         for index, (name, value) in enumerate(outputs.items()):

@@ -63,7 +63,7 @@ def test_pycaffe() -> None:
 
 
 def test_solver() -> None:
-    run_checks(str(HERE / "checks_solver.py"))
+    run_checks(str(HERE / "checks_solver.py"), str(HERE / "checks_bvlc_solver.py"))
 
 
 def test_thin_networks() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,22 @@ import pytest
 import torch
 
 from repro.errors import InputError, TrainingError
-from repro.solver.sgd import OPTIMIZERS, CaffeAdaGrad, CaffeNesterov, CaffeSGD
+from repro.solver.optim import (
+    OPTIMIZERS,
+    CaffeAdaDelta,
+    CaffeAdaGrad,
+    CaffeAdam,
+    CaffeNesterov,
+    CaffeOptimizer,
+    CaffeRMSProp,
+    CaffeSGD,
+)
 
 START = np.array([1.0, -2.0, 0.0, 0.5])
 GRADS = [np.array([0.5, 0.25, -1.0, 2.0]), np.array([-0.5, 1.0, 0.0, 1.0]), np.array([3.0, -1.0, 0.5, 0.0])]
 
 
-def run(kind: type[CaffeSGD], **options: Any) -> np.ndarray:
+def run(kind: type[CaffeOptimizer], **options: Any) -> np.ndarray:
     param = torch.nn.Parameter(torch.tensor(START, dtype=torch.float32))
     group = {"params": [param], "lr_mult": options.pop("lr_mult", 1.0), "decay_mult": options.pop("decay_mult", 1.0)}
     optimizer = kind([group], **{"lr": 0.1, **options})
@@ -127,3 +137,93 @@ def test_senseless_settings_are_refused(kind: str, options: dict[str, Any]) -> N
 def test_adagrad_takes_no_momentum() -> None:
     with pytest.raises(InputError, match="momentum"):
         CaffeAdaGrad([torch.nn.Parameter(torch.zeros(1))], 0.1, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "options", "theirs_options"),
+    [
+        (CaffeNesterov, torch.optim.SGD, {"momentum": 0.5}, {"momentum": 0.5, "nesterov": True}),
+        (CaffeAdaGrad, torch.optim.Adagrad, {"delta": 1e-3}, {"eps": float(np.float32(1e-3))}),
+        (CaffeRMSProp, torch.optim.RMSprop, {"rms_decay": 0.75, "delta": 1e-3}, {"alpha": 0.75, "eps": 1e-3}),
+        (CaffeAdaDelta, torch.optim.Adadelta, {"momentum": 0.75, "delta": 1e-3}, {"rho": 0.75, "eps": 1e-3}),
+        # with an epsilon the two differ: torch's stands beside the corrected root, Caffe's beside the root itself
+        (CaffeAdam, torch.optim.Adam, {"momentum": 0.75, "momentum2": 0.875, "delta": 0.0},
+         {"betas": (0.75, 0.875), "eps": 0.0}),
+    ],
+)  # fmt: skip
+def test_equal_torchs_where_both_mean_the_same(
+    ours: type[CaffeOptimizer], theirs: Any, options: dict[str, Any], theirs_options: dict[str, Any]
+) -> None:
+    """In float64; settings are float32 in Caffe, so those that are no powers of two differ by 1e-8."""
+    one, two = (torch.nn.Parameter(torch.tensor(START, dtype=torch.float64)) for _ in range(2))
+    first = ours([one], 0.125, weight_decay=0.25, caffe="bvlc", **options)
+    second = theirs([two], 0.125, weight_decay=0.25, **theirs_options)
+    for grad in GRADS * 3:
+        for param, optimizer in ((one, first), (two, second)):
+            param.grad = torch.tensor(grad)
+            optimizer.step()
+    torch.testing.assert_close(one, two, rtol=2e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", sorted(OPTIMIZERS))
+def test_a_state_dict_goes_on_with_the_same_bits_in_a_new_optimizer(kind: str, tmp_path: Path) -> None:
+    """Groups, closures, a scheduler of torch's, and a state_dict through a file that holds no code."""
+    torch.manual_seed(0)
+    x, y = torch.randn(8, 5), torch.randn(8, 3)
+
+    def make() -> tuple[torch.nn.Linear, CaffeOptimizer, Any]:
+        torch.manual_seed(1)
+        model = torch.nn.Linear(5, 3)
+        groups = [
+            {"params": [model.weight], "lr_mult": 0.5, "decay_mult": 2.0},
+            {"params": [model.bias], "lr_mult": 2.0, "decay_mult": 0.0},
+        ]
+        momentum = {} if kind in ("AdaGrad", "RMSProp") else {"momentum": 0.9}
+        optimizer = OPTIMIZERS[kind](groups, 0.1, weight_decay=0.01, caffe="bvlc", **momentum)
+        return model, optimizer, torch.optim.lr_scheduler.StepLR(optimizer, 3, 0.5)
+
+    def train(model: torch.nn.Linear, optimizer: CaffeOptimizer, scheduler: Any, steps: int) -> float:
+        def closure() -> float:
+            optimizer.zero_grad()
+            loss = (model(x) - y).square().mean()
+            loss.backward()
+            return loss.item()
+
+        losses = []
+        for _ in range(steps):
+            losses.append(optimizer.step(closure))
+            scheduler.step()
+        return float(losses[-1] or 0)
+
+    model, optimizer, scheduler = make()
+    first = train(model, optimizer, scheduler, 1)
+    train(model, optimizer, scheduler, 3)
+    torch.save([model.state_dict(), optimizer.state_dict(), scheduler.state_dict()], tmp_path / "state.pt")
+    last = train(model, optimizer, scheduler, 4)
+    assert last < first
+    other, again, schedule = make()
+    for part, state in zip((other, again, schedule), torch.load(tmp_path / "state.pt", weights_only=True), strict=True):
+        part.load_state_dict(state)
+    assert train(other, again, schedule, 4) == last
+    assert torch.equal(other.weight, model.weight)
+    assert torch.equal(other.bias, model.bias)
+
+
+def test_clip_gradients_0_stops_everything_as_in_caffe() -> None:
+    np.testing.assert_array_equal(run(CaffeSGD, caffe="bvlc", momentum=0.9, clip_gradients=0.0), START)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        (CaffeRMSProp, {"caffe": "2015"}, "RMSProp is younger than the 2015 fork"),
+        (CaffeAdam, {"caffe": "2015"}, "Adam is younger"),
+        (CaffeRMSProp, {"caffe": "bvlc", "momentum": 0.5}, "no momentum"),
+        (CaffeRMSProp, {"caffe": "bvlc", "rms_decay": 1.0}, "rms_decay"),
+        (CaffeAdam, {"caffe": "bvlc", "momentum2": 1.0}, "momentum2"),
+        (CaffeAdaDelta, {"caffe": "bvlc", "delta": -1.0}, "delta"),
+    ],
+)
+def test_settings_of_one_kind_are_checked(kind: type[CaffeOptimizer], options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        kind([torch.nn.Parameter(torch.zeros(1))], 0.1, **options)

@@ -154,7 +154,8 @@ def test_the_state_of_another_net_is_refused(folder: Path, golden_data: Path) ->
     [
         ("test_iter: 1", InputError, "test_interval"),
         ("iter_size: 0", InputError, "iter_size 0"),
-        ('type: "Adam"', UnsupportedError, "'Adam' is not available"),
+        ('type: "Lion"', UnsupportedError, "'Lion' is not available"),
+        ('type: "Adam"', InputError, "younger than the 2015 fork"),
         ("snapshot_diff: true", UnsupportedError, "snapshot_diff"),
         ('lr_policy: "step"', InputError, "stepsize"),
     ],

@@ -16,7 +16,7 @@ from repro.errors import TrainingError
 from repro.solver.interrupt import stop_on_signal
 from repro.solver.log import SmoothedLoss, TrainingLog
 from repro.solver.lr_policy import LearningRate
-from repro.solver.sgd import CaffeSGD
+from repro.solver.optim import CaffeSGD
 from repro.solver.solver import Schedule, Solver, TestNet, entries_by_multiplier
 
 
