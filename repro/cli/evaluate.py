@@ -9,6 +9,7 @@ import math
 from repro.cli.progress import progress
 from repro.data.voc import VocFolder
 from repro.evaluate.comp6 import Comp6Score, read_class_names, score_folder
+from repro.evaluate.listing import plain, worst, worst_rows
 from repro.files import write_atomic
 from repro.report.palette import VOC_CLASSES
 from repro.report.table import class_rows, percent, text_table
@@ -28,16 +29,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--classes-from", metavar="FILE", help="class names, one per line, background first (default: VOC's 21)"
     )
+    parser.add_argument("--worst", type=int, default=0, metavar="N", help="list the N images of lowest mean IoU")
+    parser.add_argument("--confusion", metavar="FILE", help="write the confusion matrix as a PNG")
 
 
 def run(args: argparse.Namespace) -> int:
     names = read_class_names(args.classes_from) if args.classes_from else VOC_CLASSES
     voc = VocFolder(args.voc)
     with progress("scoring", len(voc.ids(args.split))) as step:
-        score = score_folder(voc, args.split, args.results, len(names), step)
+        each: dict[str, Comp6Score] = {}
+        score = score_folder(voc, args.split, args.results, len(names), step, each.__setitem__)
     print(report(score, names, args.absent_class))
+    listed = worst(each, args.worst, names)
+    if listed:
+        print("\n" + text_table(worst_rows(listed)))
     if args.json:
-        write_atomic(args.json, json.dumps(as_json(score, names, args.absent_class), indent=1) + "\n")
+        data = as_json(score, names, args.absent_class) | ({"worst": [plain(one) for one in listed]} if listed else {})
+        write_atomic(args.json, json.dumps(data, indent=1) + "\n")
+    if args.confusion:
+        from repro.report.heatmap import confusion_picture
+        from repro.report.overlay import save_png
+
+        save_png(args.confusion, confusion_picture(score.confusion, names))
+        print(f"confusion matrix: {args.confusion}")
     return 0
 
 

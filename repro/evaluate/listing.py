@@ -44,6 +44,11 @@ def worst(scores: Mapping[str, Comp6Score], count: int, names: Sequence[str] = V
     return sorted(listed, key=lambda image: (image.mean_iou, image.name))[: max(count, 0)]
 
 
+def plain(image: ImageScore) -> dict[str, str | float]:
+    """An image's scores as plain data."""
+    return {"image": image.name, "mean_iou": image.mean_iou, "accuracy": image.accuracy, "mistake": image.mistake}
+
+
 def worst_rows(images: Sequence[ImageScore]) -> list[list[str]]:
     """Rows of a table of such images, with a head."""
     head = ["worst images", "mean IoU", "accuracy", "most frequent mistake"]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from repro.cli.main import main
 from repro.report.palette import VOC_CLASSES, save_label_png
@@ -63,6 +64,24 @@ def test_an_absent_class_is_said(voc: Path, capsys: pytest.CaptureFixture[str]) 
     assert (score["iou"]["background"], score["iou"]["cat"]) == (100.0, None)
     assert evaluate(voc, "--absent-class", "skip") == 0
     assert "mean         100.000" in capsys.readouterr().out
+
+
+def test_worst_images_and_the_picture(voc: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture, listing = voc / "confusion.png", voc / "score.json"
+    assert evaluate(voc, "--worst", "3", "--confusion", str(picture), "--json", str(listing)) == 0
+    out = capsys.readouterr().out.splitlines()
+    start = out.index("")
+    assert out[start + 3].split()[:3] == ["a", "92.9", "95.2"]
+    assert "bottle taken for background on 4.8 % of the pixels" in out[start + 3]
+    # b has no scored pixel, so there is nothing to say of it
+    assert out[start + 4] == f"confusion matrix: {picture}"
+    assert [image["image"] for image in json.loads(listing.read_text())["worst"]] == ["a"]
+    with Image.open(picture) as opened:
+        pixels = np.array(opened)
+    # the diagonal is dark but for the class that was missed, which is dark in the background's column
+    dark = np.argwhere((pixels == [8, 48, 107]).all(axis=2))
+    assert len(dark) > 20 * 500
+    assert evaluate(voc, "--confusion", str(voc / "nowhere" / "x.png")) == 2
 
 
 def test_other_classes(voc: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from repro.data.photograph import read_photograph
+from repro.data.voc import VocFolder
 from repro.papers.deconvnet import RECIPES, infer_image
 from repro.papers.deconvnet.recipe import Recipe
 
@@ -18,9 +23,17 @@ SMALL = dataclasses.replace(
 )
 
 
-def scorer(crops: torch.Tensor) -> torch.Tensor:
-    b, g, r = crops.double().unbind(1)
-    return torch.stack([(torch.sin(0.03 * k * b) + 0.01 * g - 0.007 * r).float() for k in range(1, CLASSES + 1)], 1)
+def stub(classes: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Scores that depend on each pixel of each channel, computed in double precision."""
+
+    def score(crops: torch.Tensor) -> torch.Tensor:
+        b, g, r = crops.double().unbind(1)
+        return torch.stack([(torch.sin(0.03 * k * b) + 0.01 * g - 0.007 * r).float() for k in range(1, classes + 1)], 1)
+
+    return score
+
+
+scorer = stub(CLASSES)
 
 
 def photograph(height: int = 25, width: int = 34, seed: int = 0) -> np.ndarray:
@@ -62,16 +75,19 @@ def slow_resize(array: np.ndarray, size: tuple[int, int], normalised: bool) -> n
 
 def the_script(image: np.ndarray, boxes: np.ndarray, recipe: Recipe, fcn: np.ndarray) -> dict[str, np.ndarray]:
     height, width = image.shape[:2]
+    side = recipe.input_size
     normalised = recipe.resampling == "matlab"
     padded = np.pad(image, ((width, width), (height, height), (0, 0)))
-    scores = np.zeros((*padded.shape[:2], CLASSES), np.float32)
+    scores = np.zeros((*padded.shape[:2], fcn.shape[2]), np.float32)
     used = 0
     for x1, y1, x2, y2 in boxes:
         if min(x2 - x1 + 1, y2 - y1 + 1) < recipe.min_side:
             continue
-        crop = slow_resize(padded[y1 - 1 : y2, x1 - 1 : x2].astype(np.float64), (SIDE, SIDE), normalised)
+        crop = slow_resize(padded[y1 - 1 : y2, x1 - 1 : x2].astype(np.float64), (side, side), normalised)
         crop = (crop[:, :, ::-1] - np.array(recipe.mean_bgr)).astype(np.float32)
-        output = scorer(torch.from_numpy(crop.transpose(2, 0, 1)[None].copy()))[0].numpy().transpose(1, 2, 0)
+        output = (
+            stub(fcn.shape[2])(torch.from_numpy(crop.transpose(2, 0, 1)[None].copy()))[0].numpy().transpose(1, 2, 0)
+        )
         part = scores[y1 - 1 : y2, x1 - 1 : x2]
         np.maximum(part, slow_resize(output, part.shape[:2], normalised), out=part)
         used += 1
@@ -106,6 +122,67 @@ def test_release_does_what_the_script_does(resampling: str, shape: tuple[int, in
     np.testing.assert_array_equal(got["ens_labels"], expected["ens_labels"])
     assert got["deconv_score"].min() == 0
     assert got["deconv_score"].max() > 0.5
+
+
+def boxes_anywhere(image: np.ndarray, count: int, least: int, seed: int = 2) -> np.ndarray:
+    """1-based boxes of any size inside the padded frame, each with a pixel of the photograph, some too small."""
+    height, width = image.shape[:2]
+    rng = np.random.default_rng(seed)
+    frame = np.array([width + 2 * height, height + 2 * width])
+    place = np.array([height, width])
+    inside = place + 1 + rng.integers(0, [width, height], (count, 2))
+    before = rng.integers(0, np.maximum(inside, 2 * least))
+    first = np.maximum(inside - before, 1)
+    last = np.minimum(inside + rng.integers(0, np.maximum(frame - inside, 1) + 1, (count, 2)), frame)
+    return np.concatenate([first, last], axis=1)
+
+
+def same_as_the_script(image: np.ndarray, recipe: Recipe, boxes: np.ndarray) -> int:
+    """Every stage within 1e-5 and the labels identical; returns how many windows were scored."""
+    fcn = np.random.default_rng(3).normal(0, 3, (*image.shape[:2], recipe.num_classes)).astype(np.float32)
+    expected = the_script(image, boxes, recipe, fcn.astype(np.float64))
+    got = infer_image(image, boxes, stub(recipe.num_classes), recipe, fcn, "release")
+    for key in ("deconv_score", "ens_score", "unary"):
+        np.testing.assert_allclose(got[key], expected[key], rtol=0, atol=1e-5, err_msg=key)
+    np.testing.assert_array_equal(got["ens_labels"], expected["ens_labels"])
+    return len(got["windows"])
+
+
+@pytest.mark.parametrize("resampling", ["octave", "matlab"])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (2, 90), (7, 7), (16, 16), (90, 11), (64, 33)])
+def test_photographs_of_odd_sizes(resampling: str, shape: tuple[int, int]) -> None:
+    recipe = dataclasses.replace(SMALL, resampling=resampling, min_side=min(3, *shape))
+    image = photograph(*shape, seed=sum(shape))
+    assert same_as_the_script(image, recipe, boxes_anywhere(image, 12, 3)) > 0
+
+
+@pytest.mark.parametrize("kind", ["grey", "palette", "cmyk", "turned"])
+def test_photographs_of_odd_kinds(tmp_path: Path, kind: str) -> None:
+    image, path = photograph(30, 44), tmp_path / "photograph.jpg"
+    picture = Image.fromarray(image)
+    if kind == "turned":
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        picture.save(path, exif=exif)
+    elif kind == "palette":
+        path = path.with_suffix(".png")
+        picture.convert("P").save(path)
+    else:
+        picture.convert({"grey": "L", "cmyk": "CMYK"}[kind]).save(path)
+    read = read_photograph(path)
+    assert read.shape == ((44, 30, 3) if kind == "turned" else (30, 44, 3))
+    assert same_as_the_script(read, SMALL, boxes_anywhere(read, 12, 9)) > 0
+
+
+@pytest.mark.slow
+def test_real_photographs_at_full_size(shared: Path) -> None:
+    """The widest, the tallest and the smallest of a hundred; 224 pixels, 21 classes, the script's 112-pixel filter."""
+    voc = VocFolder(shared / "data" / "voc")
+    images = [voc.image(name) for name in voc.ids("val")]
+    release = dataclasses.replace(RECIPES["release"], crf=None, max_proposals=8)
+    for choose in (lambda i: i.shape[1] / i.shape[0], lambda i: i.shape[0] / i.shape[1], lambda i: -i.size):
+        image = max(images, key=choose)
+        assert same_as_the_script(image, release, boxes_anywhere(image, 14, 112)) == 8
 
 
 def test_score_shift_is_one_pixel_right_and_down() -> None:

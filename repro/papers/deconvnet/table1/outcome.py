@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from repro.evaluate.comp6 import Comp6Score
-from repro.evaluate.listing import ImageScore, worst
+from repro.evaluate.listing import ImageScore, plain, worst
 from repro.papers.deconvnet.table1.published import PublishedRow, published_rows, within
 from repro.papers.deconvnet.table1.records import Record
 from repro.report.palette import VOC_CLASSES
@@ -70,7 +70,7 @@ class Outcome:
             "rows": {row.name: _row_json(row) for row in self.rows},
             "absent_classes": self.absent(),
             "skipped": [{"image": name, "reason": reason} for name, reason in self.skipped],
-            "worst": {"row": self.worst_row, "images": [vars(image) for image in self.worst]},
+            "worst": {"row": self.worst_row, "images": [plain(image) for image in self.worst]},
             "proposals": self.origins,
             "published": {r.name: {"iou": list(r.iou), "mean": r.mean} for r in published_rows().values()},
         }
