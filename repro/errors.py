@@ -49,3 +49,7 @@ class TrainingError(ReproError):
 
 class CheckFailed(ReproError):
     """A check that the user asked for and that did not hold (exit status 1)."""
+
+
+class FetchError(ReproError):
+    """A download that failed or brought another file than the one asked for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -22,8 +23,15 @@ def write_atomic(path: str | os.PathLike[str], data: bytes | str) -> None:
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
     """Checksum of a file's bytes, in hexadecimal; a megabyte in memory at a time."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return digests(path, ["sha256"])["sha256"]
+
+
+def digests(path: str | os.PathLike[str], names: Iterable[str]) -> dict[str, str]:
+    """Hex digests of a file by the hashes' names ("sha256", "md5" …), in one reading."""
+    hashes = {name: hashlib.new(name, usedforsecurity=False) for name in names}
+    if hashes:
+        with Path(path).open("rb") as file:
+            while block := file.read(1 << 20):
+                for digest in hashes.values():
+                    digest.update(block)
+    return {name: digest.hexdigest() for name, digest in hashes.items()}

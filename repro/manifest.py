@@ -1,16 +1,16 @@
-"""The list of weight files, ``weights/manifest.toml``: the ones that ship and the originals that are only known."""
+"""The list of files, ``weights/manifest.toml``: the ones that ship and the originals that are only known."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from repro import paths
 from repro.errors import FormatError
+from repro.files import digests
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -21,32 +21,45 @@ _FIELDS: dict[str, type] = {
     "name": str,
     "what": str,
     "shipped": bool,
-    "prototxt": str,
     "url": str,
     "sha256": str,
     "bytes": int,
     "licence": str,
+}
+_OPTIONAL: dict[str, type] = {
+    "kind": str,
+    "mirrors": list,
+    "sha1": str,
+    "md5": str,
+    "prototxt": str,
     "preprocessing": dict,
 }
+KINDS = ("weights", "data", "proposals", "edges")
+_DIGITS = {"sha256": 64, "sha1": 40, "md5": 32}
 
 
 @dataclass(frozen=True)
-class WeightFile:
-    """One entry: ``sha256`` is "" and ``bytes`` 0 where nobody of this project ever held the file.
+class ListedFile:
+    """One entry: digests are "" and ``bytes`` 0 where they are not known; `url` is "" for what ships here.
 
-    ``prototxt`` is the name that ``paths.prototxt`` takes ("" where none is shipped); ``preprocessing`` says what the
-    network expects of its input (size in pixels, channel order, mean in that order, resampling).
+    ``kind`` is one of KINDS; ``mirrors`` are further addresses of the same file. For weights: ``prototxt`` is the name
+    that ``paths.prototxt`` takes ("" where none is shipped); ``preprocessing`` says what the network expects of its
+    input (size in pixels, channel order, mean in that order, resampling).
     """
 
     name: str
     what: str
     shipped: bool
-    prototxt: str
     url: str
     sha256: str
     bytes: int
     licence: str
-    preprocessing: dict[str, Any]
+    kind: str = "weights"
+    mirrors: tuple[str, ...] = ()
+    sha1: str = ""
+    md5: str = ""
+    prototxt: str = ""
+    preprocessing: dict[str, Any] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -60,12 +73,14 @@ class WeightFile:
         size = self.path.stat().st_size
         if self.bytes and size != self.bytes:
             return f"has {size:,} bytes instead of {self.bytes:,}"
-        if self.sha256 and _sha256(self.path) != self.sha256:
-            return f"has another sha256 than the manifest's {self.sha256[:12]}…"
+        known = {name: getattr(self, name) for name in _DIGITS if getattr(self, name)}
+        for name, found in digests(self.path, known).items():
+            if found != known[name]:
+                return f"has another {name} than the manifest's {known[name][:12]}…"
         return ""
 
 
-def read(path: Path | None = None) -> tuple[WeightFile, ...]:
+def read(path: Path | None = None) -> tuple[ListedFile, ...]:
     """The entries of the manifest (default: the shipped one), in order; FormatError with entry and field if broken."""
     source = path or paths.weights("manifest.toml")
     try:
@@ -83,26 +98,24 @@ def read(path: Path | None = None) -> tuple[WeightFile, ...]:
     return files
 
 
-def _entry(source: Path, number: int, entry: object) -> WeightFile:
+def _entry(source: Path, number: int, entry: object) -> ListedFile:
     where = f"{source}: entry {number}"
     if not isinstance(entry, dict):
         raise FormatError(f"{where} is no table")
-    if set(entry) != set(_FIELDS):
-        odd = ", ".join(sorted(set(entry) ^ set(_FIELDS)))
-        raise FormatError(f"{where} ({entry.get('name', 'without name')}): missing or unknown: {odd}")
-    for field, kind in _FIELDS.items():
-        if type(entry[field]) is not kind:
-            raise FormatError(f"{where}: {field} = {entry[field]!r}; expected a {kind.__name__}")
+    odd = (set(_FIELDS) - set(entry)) | (set(entry) - set(_FIELDS) - set(_OPTIONAL))
+    if odd:
+        names = ", ".join(sorted(odd))
+        raise FormatError(f"{where} ({entry.get('name', 'without name')}): missing or unknown: {names}")
+    for name, kind in {**_FIELDS, **_OPTIONAL}.items():
+        if name in entry and type(entry[name]) is not kind:
+            raise FormatError(f"{where}: {name} = {entry[name]!r}; expected a {kind.__name__}")
     if not re.fullmatch(r"[\w.-]+", entry["name"]) or entry["name"].startswith("."):
         raise FormatError(f"{where}: name = {entry['name']!r}; expected a bare file name")
-    if not re.fullmatch(r"([0-9a-f]{64})?", entry["sha256"]) or entry["bytes"] < 0:
-        raise FormatError(f"{where} ({entry['name']}): sha256 must be 64 hex digits or empty, bytes not negative")
-    return WeightFile(**entry)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    if entry.get("kind", "weights") not in KINDS:
+        raise FormatError(f"{where} ({entry['name']}): kind = {entry['kind']!r}; expected one of {', '.join(KINDS)}")
+    for name, digits in _DIGITS.items():
+        if not re.fullmatch(rf"([0-9a-f]{{{digits}}})?", entry.get(name, "")):
+            raise FormatError(f"{where} ({entry['name']}): {name} must be {digits} hex digits or empty")
+    if entry["bytes"] < 0 or not all(type(mirror) is str for mirror in entry.get("mirrors", [])):
+        raise FormatError(f"{where} ({entry['name']}): bytes must be not negative, mirrors addresses")
+    return ListedFile(**{**entry, "mirrors": tuple(entry.get("mirrors", []))})

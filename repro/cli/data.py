@@ -12,7 +12,7 @@ import numpy as np
 from repro.cli.progress import Step, progress
 from repro.data.shapes import ShapesConfig, write_shapes
 from repro.data.voc import VocFolder
-from repro.data.window_files import Counts, Proposer, WindowOptions, write_stage1, write_stage2
+from repro.data.window_files import Counts, Proposer, WindowOptions, write_stage1, write_stage2, write_whole
 from repro.data.windows import ENLARGE, MIN_IOU, AnnotatedObject, jittered_boxes
 from repro.report.palette import VOC_CLASSES
 
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_shapes(kinds.add_parser("shapes", help="a generated data set in VOC layout"))
     _add_stage1(kinds.add_parser("stage1", help="crops of single objects, for the first stage of training"))
     _add_stage2(kinds.add_parser("stage2", help="windows of good proposals, for the second stage of training"))
+    _add_whole(kinds.add_parser("whole", help="whole pictures, for fully convolutional networks"))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,7 +61,7 @@ def _named(config: ShapesConfig, indices: list[int]) -> str:
     return f" ({', '.join(names)})" if names else ""
 
 
-def _add_windows(parser: argparse.ArgumentParser, square: bool) -> None:
+def _add_lists(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--voc", required=True, metavar="DIR", help="a data set in VOC layout")
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="the training run's folder (repro train --data DIR)"
@@ -69,6 +70,10 @@ def _add_windows(parser: argparse.ArgumentParser, square: bool) -> None:
     parser.add_argument(
         "--val-split", default="val", metavar="SPLIT", help="list for val.txt (default val); none: no list"
     )
+
+
+def _add_windows(parser: argparse.ArgumentParser, square: bool) -> None:
+    _add_lists(parser)
     parser.add_argument("--enlarge", type=float, default=ENLARGE, metavar="F", help="growth of each box (default 1.2)")
     parser.add_argument("--square", action=argparse.BooleanOptionalAction, default=square, help="square boxes")
     parser.add_argument(
@@ -110,6 +115,15 @@ def _add_stage2(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-iou", type=float, default=MIN_IOU, metavar="F", help="default 0.5")
     parser.add_argument("--seed", type=int, default=0, help="of the jitter")
     parser.set_defaults(make=_stage2)
+
+
+def _add_whole(parser: argparse.ArgumentParser) -> None:
+    _add_lists(parser)
+    parser.set_defaults(make=_whole)
+
+
+def _whole(args: argparse.Namespace) -> None:
+    _each_list(args, lambda voc, split, name, step: write_whole(voc, split, Path(args.out), name, step), "pictures")
 
 
 def _stage1(args: argparse.Namespace) -> None:

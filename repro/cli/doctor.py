@@ -206,6 +206,8 @@ def _files() -> Iterator[Finding]:
         except ReproError as error:
             yield Finding("files", name, "missing", _line(error), "install the project again, or git checkout prototxt")
     for entry in entries:
+        if entry.kind == "data":
+            continue
         fault = entry.fault()
         if not fault:
             yield Finding("files", entry.name, "ok", f"{entry.path} ({entry.path.stat().st_size:,} bytes)")
@@ -213,7 +215,7 @@ def _files() -> Iterator[Finding]:
             remedy = f"install the project again, or git checkout weights/{entry.name}"
             yield Finding("files", entry.name, "missing", fault, remedy)
         else:
-            remedy = f"put it there if you have it; its authors had it at {entry.url}; licence: {entry.licence}"
+            remedy = f"repro fetch {entry.name}, or put it there; licence: {entry.licence}"
             yield Finding("files", entry.name, "optional", f"{fault}; {entry.what}", remedy)
 
 

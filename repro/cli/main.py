@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "train": ("train", "train from a solver prototxt"),
     "bn-testable": ("bn_testable", "turn batch-statistics BN into INFERENCE BN with averaged statistics"),
     "demo": ("demo", "the whole job on what is shipped"),
+    "fetch": ("fetch", "download the authors' weights and data, checked and resumed"),
     "doctor": ("doctor", "versions, build, devices, what is missing and how to get it"),
 }
 

@@ -4,8 +4,9 @@ Below the output folder, which is to be the training run's working folder (`--da
 
     stage_1_train_imgset/{train,val}.txt    picture, label                  IMAGE_SEG_DATA
     stage_2_train_imgset/{train,val}.txt    picture, label, x1 y1 x2 y2     WINDOW_SEG_DATA, 0-based, inclusive
+    whole_imgset/{train,val}.txt            picture, label                  IMAGE_SEG_DATA, whole pictures (ours)
     VOC2012/VOC_OBJECT/                     stage 1's crops
-    VOC2012/VOC2012_SEG_AUG/                links to the data set's pictures and masks, for stage 2
+    VOC2012/VOC2012_SEG_AUG/                links to the data set's pictures and masks, for stage 2 and whole pictures
 
 Names in the lists begin with a slash: Caffe joins them to `root_folder: "./VOC2012"` as text.
 (training/00{1,2}_stage_*/stage_*_train.prototxt of the release.)
@@ -36,6 +37,7 @@ from repro.data.windows import (
 )
 from repro.errors import DataError, InputError
 from repro.files import write_atomic
+from repro.report.palette import VOID
 
 Proposer = Callable[[str, np.ndarray, list[AnnotatedObject]], np.ndarray]
 """(name of the picture, image RGB uint8, its objects) -> proposal boxes (N, 4)."""
@@ -98,10 +100,7 @@ def write_stage2(
 ) -> Counts:
     """List the windows of a split's well-placed proposals in stage_2_train_imgset/{name}.txt; step once per picture."""
     ids = _ids(voc, split, options)
-    links = out / "VOC2012" / "VOC2012_SEG_AUG"
-    links.mkdir(parents=True, exist_ok=True)
-    _link(links / "images", voc.root / "JPEGImages")
-    _link(links / "segmentations", voc.root / "SegmentationClass")
+    _link_pictures(voc, out)
     counts, lines, labels = Counts(images=len(ids)), [], []
     for image_id in ids:
         objects, found = _objects(voc, image_id, options)
@@ -109,11 +108,38 @@ def write_stage2(
         windows, classes = stage2_windows(
             proposals, found, min_iou=options.min_iou, factor=options.enlarge, square=options.square
         )
-        pair = f"/VOC2012_SEG_AUG/images/{image_id}.jpg /VOC2012_SEG_AUG/segmentations/{image_id}.png"
-        lines += [f"{pair} {x1} {y1} {x2} {y2}" for x1, y1, x2, y2 in windows.tolist()]
+        lines += [f"{_pair(image_id)} {x1} {y1} {x2} {y2}" for x1, y1, x2, y2 in windows.tolist()]
         labels += classes.tolist()
         step()
     return _write_list(out / "stage_2_train_imgset" / f"{name}.txt", lines, labels, options, counts)
+
+
+def write_whole(voc: VocFolder, split: str, out: Path, name: str, step: Callable[[], None] = lambda: None) -> Counts:
+    """List the whole pictures of a split and their masks in whole_imgset/{name}.txt; step once per picture."""
+    ids = voc.ids(split)
+    voc.require(ids, "image", "class")
+    _link_pictures(voc, out)
+    counts = Counts(images=len(ids), examples=len(ids), lines=len(ids))
+    for image_id in ids:
+        labels = voc.class_labels(image_id)
+        _image(voc, image_id, labels.shape)
+        counts.by_class.update(label for label in np.unique(labels).tolist() if label not in (0, VOID))
+        step()
+    path = out / "whole_imgset" / f"{name}.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, "".join(f"{_pair(image_id)}\n" for image_id in ids))
+    return counts
+
+
+def _pair(image_id: str) -> str:
+    return f"/VOC2012_SEG_AUG/images/{image_id}.jpg /VOC2012_SEG_AUG/segmentations/{image_id}.png"
+
+
+def _link_pictures(voc: VocFolder, out: Path) -> None:
+    links = out / "VOC2012" / "VOC2012_SEG_AUG"
+    links.mkdir(parents=True, exist_ok=True)
+    _link(links / "images", voc.root / "JPEGImages")
+    _link(links / "segmentations", voc.root / "SegmentationClass")
 
 
 def _ids(voc: VocFolder, split: str, options: WindowOptions) -> list[str]:

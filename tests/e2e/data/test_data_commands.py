@@ -98,3 +98,16 @@ def test_an_output_folder_of_another_set_is_refused(
     (tmp_path / "VOC2012/VOC2012_SEG_AUG/images").mkdir(parents=True)
     assert main(["data", "stage2", "--voc", str(voc), "--out", str(tmp_path), "--proposals", "jitter"]) == 2
     assert "another output folder" in capsys.readouterr().err
+
+
+def test_whole_pictures_are_listed_as_the_data_layer_reads_them(
+    voc: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "whole", "--voc", str(voc), "--out", str(tmp_path)]) == 0
+    assert "train: 6 pictures of 6 images, 6 lines (" in capsys.readouterr().out
+    for split in ("train", "val"):
+        samples = read_sample_list(
+            tmp_path / f"whole_imgset/{split}.txt", root_folder="./VOC2012", data_root=tmp_path, windows=False
+        )
+        assert [Path(samples.paths[i]).stem for i in samples.image] == VocFolder(voc).ids(split)
+        assert [Path(samples.paths[i]).stem for i in samples.label] == VocFolder(voc).ids(split)

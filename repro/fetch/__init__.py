@@ -1,0 +1,6 @@
+"""Original files from where their authors put them: downloads that resume and are checked, archives unpacked safely."""
+
+from repro.fetch.archive import Unpacked, unpack
+from repro.fetch.download import Downloaded, Expected, download
+
+__all__ = ["Downloaded", "Expected", "Unpacked", "download", "unpack"]
