@@ -5,6 +5,9 @@
 STABLE_TORCH_LIBRARY(repro, m) {
   m.def("max_pool_switches(Tensor x, int[] kernel, int[] stride, int[] pad, bool ceil_mode) -> (Tensor, Tensor)");
   m.def(
+      "scale_shift_relu_pool(Tensor x, Tensor? scale, Tensor? shift, int[] kernel, int[] stride, int[] pad, "
+      "bool ceil_mode, bool relu) -> (Tensor, Tensor)");
+  m.def(
       "max_pool_switches_backward(Tensor grad, Tensor switches, SymInt[] input_size, int[] kernel, int[] stride, "
       "int[] pad) -> Tensor");
   m.def("switches_to_mask(Tensor switches, SymInt[] input_size, int[] kernel, int[] stride, int[] pad) -> Tensor");

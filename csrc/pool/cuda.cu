@@ -37,10 +37,11 @@ const char* launch_flat(const F& f, index_t n, void* stream) {
 #define REPRO_PLANES(...) template const char* launch(const __VA_ARGS__&, const View&, void*)
 #define REPRO_FLAT(...) template const char* launch_flat(const __VA_ARGS__&, index_t, void*)
 
-#define REPRO_BY_SWITCH(T, S)        \
-  REPRO_PLANES(MaxPool<T, S>);       \
-  REPRO_PLANES(SwitchScatter<T, S>); \
-  REPRO_PLANES(MaxUnpool<T, S>);     \
+#define REPRO_BY_SWITCH(T, S)                      \
+  REPRO_PLANES(MaxPool<T, S>);                     \
+  REPRO_PLANES(MaxPool<T, S, ScaleShiftFloor<T>>); \
+  REPRO_PLANES(SwitchScatter<T, S>);               \
+  REPRO_PLANES(MaxUnpool<T, S>);                   \
   REPRO_PLANES(SwitchGather<T, S>)
 
 #define REPRO_BY_MASK(M)                    \

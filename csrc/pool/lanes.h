@@ -49,6 +49,12 @@ REPRO_HD Lanes<To, L> convert(V v) {
   }
 }
 
+// Minus zero, because minus zero plus zero would be plus zero.
+template <typename V, typename T>
+REPRO_HD V splat(T value) {
+  return value - V{};
+}
+
 // a0 a1 .. and b0 b1 .. from a0 b0 a1 b1 .. in memory.
 template <int L, typename T, int... I>
 REPRO_HD std::pair<Lanes<T, L>, Lanes<T, L>> unzip(const T* from, std::integer_sequence<int, I...>) {
@@ -93,13 +99,35 @@ REPRO_HD void challenge(V corner, Where position, W& best, Where& where) {
   where = wins ? position : where;
 }
 
+// The functors of pool.h that prepare a value, for the windows of one channel or of the channels from `c` on.
+template <bool interleaved, int L, typename T, typename V>
+REPRO_HD V prepared(const AsItIs<T>&, V v, index_t) {
+  return v;
+}
+
 template <bool interleaved, int L, typename T>
-REPRO_HD void pool_windows(const T* top, const T* bottom, index_t distance, T* y, uint8_t* switches) {
+REPRO_HD Lanes<T, L> of_channels(const T* each, index_t c) {
+  if constexpr (interleaved) return splat<Lanes<T, L>>(each[c]);
+  return load<Lanes<T, L>>(each + c);
+}
+
+template <bool interleaved, int L, typename T, typename V>
+REPRO_HD V prepared(const ScaleShiftFloor<T>& f, V v, index_t c) {
+  const V scaled = v * of_channels<interleaved, L>(f.scale, c);
+  const V shifted = scaled + of_channels<interleaved, L>(f.shift, c), floor = splat<V>(f.floor);
+  return shifted < floor ? floor : shifted;
+}
+
+template <bool interleaved, int L, typename T, typename Prepare>
+REPRO_HD void pool_windows(const Prepare& prepare, index_t channel, const T* top, const T* bottom, index_t distance,
+                           T* y, uint8_t* switches) {
   using Lane = std::conditional_t<sizeof(T) == 8, int64_t, int32_t>;
-  const auto [a, b] = read_corners<interleaved, L>(top, distance);
-  const auto [c, d] = read_corners<interleaved, L>(bottom, distance);
-  Lanes<T, L> best = Lanes<T, L>{} + lowest<T>();
-  Lanes<Lane, L> where = Lanes<Lane, L>{} + empty_switch<uint8_t>();
+  const auto [p, q] = read_corners<interleaved, L>(top, distance);
+  const auto [r, s] = read_corners<interleaved, L>(bottom, distance);
+  const auto a = prepared<interleaved, L>(prepare, p, channel), b = prepared<interleaved, L>(prepare, q, channel);
+  const auto c = prepared<interleaved, L>(prepare, r, channel), d = prepared<interleaved, L>(prepare, s, channel);
+  auto best = splat<Lanes<T, L>>(lowest<T>());
+  auto where = splat<Lanes<Lane, L>>(Lane{empty_switch<uint8_t>()});
   challenge(a, Lanes<Lane, L>{}, best, where);
   challenge(b, Lanes<Lane, L>{} + 1, best, where);
   challenge(c, Lanes<Lane, L>{} + 2, best, where);

@@ -39,27 +39,63 @@ auto with_mask(const char* op, const Tensor& mask, const F& f) {
   __builtin_unreachable();
 }
 
-// The maximum of each window and its switch.
-template <typename Launch>
-std::tuple<Tensor, Tensor> max_pool_switches(const Tensor& x, const Sizes& kernel, const Sizes& stride,
-                                             const Sizes& pad, bool ceil_mode) {
-  const char* op = "max_pool_switches";
-  check_4d(op, "x", x);
-  const Window win = window_of(op, kernel, stride, pad);
+// The maximum of each window and its switch; prepare<T>() is what is done to the values first.
+template <typename Launch, typename Prepare>
+std::tuple<Tensor, Tensor> pool_prepared(const char* op, const Tensor& x, const Window& win, bool ceil_mode,
+                                         const Prepare& prepare) {
   const bool clip = win.ph > 0 || win.pw > 0;
   const MemoryFormat format = format_of(x);
   const Tensor in = in_format(x, format);
   const Sizes size = {x.size(0), x.size(1), pooled_size(op, x.size(2), win.kh, win.sh, win.ph, clip, ceil_mode),
                       pooled_size(op, x.size(3), win.kw, win.sw, win.pw, clip, ceil_mode)};
   return with_floating(x, op, [&]<typename T>() {
+    const auto first = prepare.template operator()<T>();
     const Tensor y = allocate(size, x.scalar_type(), x, format);
     const Tensor switches = allocate(size, switch_type(win), x, format);
-    const View pooled = view_of(y, format);
+    const View plane = view_of(in, format), pooled = view_of(y, format);
     with_switch(switch_type(win), [&]<typename S>() {
-      const MaxPool<T, S> f{read<T>(in), write<T>(y), write<S>(switches), view_of(in, format), pooled, win};
-      Launch::run(f, pooled, x);
+      using Pool = MaxPool<T, S, std::decay_t<decltype(first)>>;
+      Launch::run(Pool{read<T>(in), write<T>(y), write<S>(switches), plane, pooled, win, first}, pooled, x);
     });
     return std::tuple(y, switches);
+  });
+}
+
+template <typename Launch>
+std::tuple<Tensor, Tensor> max_pool_switches(const Tensor& x, const Sizes& kernel, const Sizes& stride,
+                                             const Sizes& pad, bool ceil_mode) {
+  const char* op = "max_pool_switches";
+  check_4d(op, "x", x);
+  const Window win = window_of(op, kernel, stride, pad);
+  return pool_prepared<Launch>(op, x, win, ceil_mode, []<typename T>() { return AsItIs<T>{}; });
+}
+
+// One number per channel of x: as given, or a tensor of `otherwise`.
+inline Tensor per_channel(const char* op, const char* name, const std::optional<Tensor>& given, double otherwise,
+                          const Tensor& x) {
+  const index_t channels = x.size(1);
+  if (!given) return torch::stable::full({channels}, otherwise, x.scalar_type(), std::nullopt, x.device());
+  check(given->dim() == 1 && given->size(0) == channels, op, ": ", name, " has shape ", shape_text(*given),
+        ", expected one number for each of the ", channels, " channels");
+  check(given->scalar_type() == x.scalar_type() && given->device() == x.device(), op, ": ", name, " is ",
+        torch::headeronly::toString(given->scalar_type()), " and x ", torch::headeronly::toString(x.scalar_type()),
+        "; expected one dtype and one device");
+  return torch::stable::contiguous(*given);
+}
+
+// max_pool_switches of x * scale + shift, not below zero with `relu`.
+template <typename Launch>
+std::tuple<Tensor, Tensor> scale_shift_relu_pool(const Tensor& x, const std::optional<Tensor>& scale,
+                                                 const std::optional<Tensor>& shift, const Sizes& kernel,
+                                                 const Sizes& stride, const Sizes& pad, bool ceil_mode, bool relu) {
+  const char* op = "scale_shift_relu_pool";
+  check_4d(op, "x", x);
+  const Window win = window_of(op, kernel, stride, pad);
+  // Multiplying by 1 and adding -0 change no value.
+  const Tensor by = per_channel(op, "scale", scale, 1.0, x), plus = per_channel(op, "shift", shift, -0.0, x);
+  return pool_prepared<Launch>(op, x, win, ceil_mode, [&]<typename T>() {
+    constexpr auto kNone = -std::numeric_limits<Wide<T>>::infinity();
+    return ScaleShiftFloor<T>{read<T>(by), read<T>(plus), narrow<T>(relu ? 0 : kNone)};
   });
 }
 
@@ -278,6 +314,7 @@ Tensor spread_unpool_backward(const Tensor& grad, const Sizes& input_size, const
 template <typename Launch>
 void register_all(torch::stable::detail::StableLibrary& m) {
   m.impl("max_pool_switches", TORCH_BOX(&max_pool_switches<Launch>));
+  m.impl("scale_shift_relu_pool", TORCH_BOX(&scale_shift_relu_pool<Launch>));
   m.impl("max_pool_switches_backward", TORCH_BOX(&max_pool_switches_backward<Launch>));
   m.impl("switches_to_mask", TORCH_BOX(&switches_to_mask<Launch>));
   m.impl("mask_to_switches", TORCH_BOX(&mask_to_switches<Launch>));

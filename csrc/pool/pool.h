@@ -39,15 +39,47 @@ struct Cover {
       : first(x + pad < kernel ? 0 : (x + pad - kernel) / stride + 1), last(min_of((x + pad) / stride, pooled - 1)) {}
 };
 
+// Calls f(i, j, position) for every window (i, j) that covers (h, w) of the plane, in scan order; `position` is where
+// in the window that is.
+template <typename F>
+REPRO_HD void for_each_cover(index_t h, index_t w, const View& pooled, const Window& win, const F& f) {
+  const Cover rows(h, win.kh, win.sh, win.ph, pooled.h), columns(w, win.kw, win.sw, win.pw, pooled.w);
+  for (index_t i = rows.first; i <= rows.last; ++i) {
+    const index_t row = (h + win.ph - i * win.sh) * win.kw;
+    for (index_t j = columns.first; j <= columns.last; ++j) f(i, j, row + w + win.pw - j * win.sw);
+  }
+}
+
+// What is done to a value of channel c before it is compared.
+template <typename T>
+struct AsItIs {
+  REPRO_HD T operator()(T v, index_t) const { return v; }
+};
+
+// v * scale, + shift, and no less than `floor` (0: ReLU; -inf: none), each rounded as an op of its own would round it.
+// NaN stays NaN and -0 stays -0, as in torch's relu.
+template <typename T>
+struct ScaleShiftFloor {
+  const T *scale, *shift;
+  T floor;
+
+  REPRO_HD T operator()(T v, index_t c) const {
+    const T scaled = narrow<T>(widen(v) * widen(scale[c]));
+    const T shifted = narrow<T>(widen(scaled) + widen(shift[c]));
+    return widen(shifted) < widen(floor) ? floor : shifted;
+  }
+};
+
 // pooling_layer.cpp, Forward_cpu, MAX: strict > from the lowest value, so the first maximum in row-major order wins,
 // NaN never does, and a window without a winner keeps the lowest value and the empty mark.
-template <typename T, typename S>
+template <typename T, typename S, typename Prepare = AsItIs<T>>
 struct MaxPool {
   const T* x;
   T* y;
   S* switches;
   View plane, pooled;
   Window win;
+  Prepare prepare;
 
   REPRO_HD void operator()(index_t n, index_t c, index_t i, index_t j) const {
     const index_t h0 = i * win.sh - win.ph, w0 = j * win.sw - win.pw;
@@ -56,7 +88,7 @@ struct MaxPool {
     S where = empty_switch<S>();
     for (index_t dh = max_of(0, -h0); dh < dh_end; ++dh) {
       for (index_t dw = max_of(0, -w0); dw < dw_end; ++dw) {
-        const T v = x[plane.at(n, c, h0 + dh, w0 + dw)];
+        const T v = prepare(x[plane.at(n, c, h0 + dh, w0 + dw)], c);
         if (widen(v) > widen(best)) {
           best = v;
           where = static_cast<S>(dh * win.kw + dw);
@@ -80,20 +112,16 @@ struct SwitchScatter {
   Window win;
 
   REPRO_HD void operator()(index_t n, index_t c, index_t h, index_t w) const {
-    const Cover rows(h, win.kh, win.sh, win.ph, pooled.h), columns(w, win.kw, win.sw, win.pw, pooled.w);
     Wide<T> sum = 0;
-    for (index_t i = rows.first; i <= rows.last; ++i) {
-      const index_t row = (h + win.ph - i * win.sh) * win.kw;
-      for (index_t j = columns.first; j <= columns.last; ++j) {
-        const index_t at = pooled.at(n, c, i, j);
-        if (switches[at] == static_cast<S>(row + w + win.pw - j * win.sw)) sum += widen(grad[at]);
-      }
-    }
+    for_each_cover(h, w, pooled, win, [&](index_t i, index_t j, index_t position) {
+      const index_t at = pooled.at(n, c, i, j);
+      if (switches[at] == static_cast<S>(position)) sum += widen(grad[at]);
+    });
     out[plane.at(n, c, h, w)] = narrow<T>(sum);
   }
 };
 
-// unpooling_layer.cpp, Forward_cpu, MAX, turned round: the window that would write last is the first found from behind.
+// unpooling_layer.cpp, Forward_cpu, MAX, turned round: of the windows that would write here the last one's value stays.
 template <typename T, typename S>
 struct MaxUnpool {
   const T* x;
@@ -103,33 +131,29 @@ struct MaxUnpool {
   Window win;
 
   REPRO_HD void operator()(index_t n, index_t c, index_t h, index_t w) const {
-    y[plane.at(n, c, h, w)] = value(n, c, h, w);
-  }
-
-  REPRO_HD T value(index_t n, index_t c, index_t h, index_t w) const {
-    const Cover rows(h, win.kh, win.sh, win.ph, pooled.h), columns(w, win.kw, win.sw, win.pw, pooled.w);
-    for (index_t i = rows.last; i >= rows.first; --i) {
-      const index_t row = (h + win.ph - i * win.sh) * win.kw;
-      for (index_t j = columns.last; j >= columns.first; --j) {
-        const index_t at = pooled.at(n, c, i, j);
-        if (switches[at] == static_cast<S>(row + w + win.pw - j * win.sw)) return x[at];
-      }
-    }
-    return T{};
+    T value{};
+    for_each_cover(h, w, pooled, win, [&](index_t i, index_t j, index_t position) {
+      const index_t at = pooled.at(n, c, i, j);
+      if (switches[at] == static_cast<S>(position)) value = x[at];
+    });
+    y[plane.at(n, c, h, w)] = value;
   }
 };
 
-// Where the switch of one window points. False where that is no position of the window or lies outside the plane.
+// Where the switch of one window points.
 struct Position {
+  enum Kind { kEmpty, kInside, kNowhere } kind = kEmpty;
   index_t h = 0, w = 0;
 
+  // kNowhere: no position of the window, or one outside the plane.
   template <typename S>
-  REPRO_HD bool resolve(S switch_value, index_t i, index_t j, const View& plane, const Window& win) {
+  REPRO_HD Position(S switch_value, index_t i, index_t j, const View& plane, const Window& win) {
+    if (switch_value == empty_switch<S>()) return;
     const index_t where = switch_value;
-    if (where < 0 || where >= win.kh * win.kw) return false;
     h = i * win.sh - win.ph + where / win.kw;
     w = j * win.sw - win.pw + where % win.kw;
-    return h >= 0 && h < plane.h && w >= 0 && w < plane.w;
+    const bool inside = where >= 0 && where < win.kh * win.kw && h >= 0 && h < plane.h && w >= 0 && w < plane.w;
+    kind = inside ? kInside : kNowhere;
   }
 };
 
@@ -145,10 +169,8 @@ struct SwitchGather {
 
   REPRO_HD void operator()(index_t n, index_t c, index_t i, index_t j) const {
     const index_t at = pooled.at(n, c, i, j);
-    const S where = switches[at];
-    Position p;
-    const bool points = where != empty_switch<S>() && p.resolve(where, i, j, plane, win);
-    out[at] = points ? x[plane.at(n, c, p.h, p.w)] : T{};
+    const Position p(switches[at], i, j, plane, win);
+    out[at] = p.kind == Position::kInside ? x[plane.at(n, c, p.h, p.w)] : T{};
   }
 };
 
@@ -161,11 +183,8 @@ struct CheckSwitches {
   Window win;
 
   REPRO_HD void operator()(index_t n, index_t c, index_t i, index_t j) const {
-    const S where = switches[pooled.at(n, c, i, j)];
-    Position p;
-    if (where != empty_switch<S>() && !p.resolve(where, i, j, plane, win)) {
-      lower_to(bad, ((n * pooled.c + c) * pooled.h + i) * pooled.w + j);
-    }
+    const Position p(switches[pooled.at(n, c, i, j)], i, j, plane, win);
+    if (p.kind == Position::kNowhere) lower_to(bad, ((n * pooled.c + c) * pooled.h + i) * pooled.w + j);
   }
 };
 
@@ -179,10 +198,8 @@ struct SwitchesToMask {
 
   REPRO_HD void operator()(index_t n, index_t c, index_t i, index_t j) const {
     const index_t at = pooled.at(n, c, i, j);
-    const S where = switches[at];
-    Position p;
-    const bool points = where != empty_switch<S>() && p.resolve(where, i, j, plane, win);
-    mask[at] = static_cast<M>(points ? p.h * plane.w + p.w : -1);
+    const Position p(switches[at], i, j, plane, win);
+    mask[at] = static_cast<M>(p.kind == Position::kInside ? p.h * plane.w + p.w : -1);
   }
 };
 

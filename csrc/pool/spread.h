@@ -22,14 +22,11 @@ struct Spread {
   Window win;
 
   REPRO_HD void operator()(index_t n, index_t c, index_t h, index_t w) const {
-    const Cover rows(h, win.kh, win.sh, 0, pooled.h), columns(w, win.kw, win.sw, 0, pooled.w);
     Wide<T> sum = 0;
-    for (index_t i = rows.first; i <= rows.last; ++i) {
-      for (index_t j = columns.first; j <= columns.last; ++j) {
-        const Wide<T> v = widen(x[pooled.at(n, c, i, j)]);
-        sum += average ? v / static_cast<Wide<T>>(clipped_size(i, j, plane, win)) : v;
-      }
-    }
+    for_each_cover(h, w, pooled, win, [&](index_t i, index_t j, index_t) {
+      const Wide<T> v = widen(x[pooled.at(n, c, i, j)]);
+      sum += average ? v / static_cast<Wide<T>>(clipped_size(i, j, plane, win)) : v;
+    });
     y[plane.at(n, c, h, w)] = narrow<T>(sum);
   }
 };

@@ -30,6 +30,7 @@ struct Strips {
   index_t plane, pooled;  // offsets of the first window
   index_t length, count;
   index_t plane_step, pooled_step;  // from one strip to the next
+  index_t channel;                  // of the first window
 };
 
 // Calls tiles(strips) for all whole windows, and the functor itself for the rest of what it writes: elements of the
@@ -50,7 +51,8 @@ void for_each_tile(const F& f, const Tiles& tiles) {
     for_each(plane.n * rows, pooled.w * plane.c * 4, [&](index_t row) {
       const index_t n = row / rows, i = row % rows;
       if (i < whole_rows) {
-        tiles(Strips{plane.at(n, 0, 2 * i, 0), pooled.at(n, 0, i, 0), plane.c, whole_columns, 2 * plane.sw, pooled.sw});
+        tiles(Strips{plane.at(n, 0, 2 * i, 0), pooled.at(n, 0, i, 0), plane.c, whole_columns, 2 * plane.sw, pooled.sw,
+                     0});
       }
       for (index_t c = 0; c < plane.c; ++c) rest(n, c, i);
     });
@@ -61,7 +63,7 @@ void for_each_tile(const F& f, const Tiles& tiles) {
         const index_t last = min_of(first + end - begin, rows), whole = min_of(last, whole_rows) - first;
         if (whole > 0) {
           const index_t at_plane = plane.at(n, c, 2 * first, 0), at_pooled = pooled.at(n, c, first, 0);
-          tiles(Strips{at_plane, at_pooled, whole_columns, whole, 2 * plane.sh, pooled.sh});
+          tiles(Strips{at_plane, at_pooled, whole_columns, whole, 2 * plane.sh, pooled.sh, c});
         }
         for (index_t i = first; i < last; ++i) rest(n, c, i);
         begin += last - first;
@@ -70,7 +72,7 @@ void for_each_tile(const F& f, const Tiles& tiles) {
   }
 }
 
-// Whether the functor's windows are such tiles; if so, block(f, plane offset, pooled offset, count) does many at a
+// Whether the functor's windows are such tiles; if so, block(f, plane offset, pooled offset, channel) does many at a
 // time.
 template <bool by_plane, typename F, typename Block>
 bool run_blocks(const F& functor, const Block& block) {
@@ -83,7 +85,8 @@ bool run_blocks(const F& functor, const Block& block) {
         for (index_t strip = 0; strip < s.count; ++strip) {
           const index_t plane = s.plane + strip * s.plane_step, pooled = s.pooled + strip * s.pooled_step;
           in_blocks(s.length, [&](index_t k, auto lanes) REPRO_INLINE_LAMBDA {
-            block.template operator()<interleaved, lanes>(f, plane + (interleaved ? 2 * k : k), pooled + k);
+            const index_t channel = s.channel + (interleaved ? 0 : k);
+            block.template operator()<interleaved, lanes>(f, plane + (interleaved ? 2 * k : k), pooled + k, channel);
           });
         }
       });
@@ -98,15 +101,16 @@ bool run_tiled(const F&) {
   return false;
 }
 
-template <typename T>
-bool run_tiled(const MaxPool<T, uint8_t>& functor) {
+template <typename T, typename Prepare>
+bool run_tiled(const MaxPool<T, uint8_t, Prepare>& functor) {
   // The halves are compared as floats, one by one, by the functor.
   if constexpr (std::is_floating_point_v<T>) {
-    return run_blocks<false>(
-        functor, []<bool interleaved, int L>(const auto& f, index_t plane, index_t pooled) REPRO_INLINE_LAMBDA {
-          const T* top = f.x + plane;
-          pool_windows<interleaved, L>(top, top + f.plane.sh, f.plane.sw, f.y + pooled, f.switches + pooled);
-        });
+    return run_blocks<false>(functor, []<bool interleaved, int L>(const auto& f, index_t plane, index_t pooled,
+                                                                  index_t channel) REPRO_INLINE_LAMBDA {
+      const T* top = f.x + plane;
+      pool_windows<interleaved, L>(f.prepare, channel, top, top + f.plane.sh, f.plane.sw, f.y + pooled,
+                                   f.switches + pooled);
+    });
   }
   return false;
 }
@@ -115,7 +119,7 @@ template <typename T>
 bool run_tiled(const MaxUnpool<T, uint8_t>& functor) {
   using R = Raw<T>;
   return run_blocks<true>(
-      functor, []<bool interleaved, int L>(const auto& f, index_t plane, index_t pooled) REPRO_INLINE_LAMBDA {
+      functor, []<bool interleaved, int L>(const auto& f, index_t plane, index_t pooled, index_t) REPRO_INLINE_LAMBDA {
         R* top = reinterpret_cast<R*>(f.y) + plane;
         const R* x = reinterpret_cast<const R*>(f.x) + pooled;
         spread_windows<interleaved, L, false>(x, f.switches + pooled, top, top + f.plane.sh, f.plane.sw);
@@ -125,11 +129,11 @@ bool run_tiled(const MaxUnpool<T, uint8_t>& functor) {
 template <typename T>
 bool run_tiled(const SwitchScatter<T, uint8_t>& functor) {
   if constexpr (std::is_floating_point_v<T>) {
-    return run_blocks<true>(
-        functor, []<bool interleaved, int L>(const auto& f, index_t plane, index_t pooled) REPRO_INLINE_LAMBDA {
-          T* top = f.out + plane;
-          spread_windows<interleaved, L, true>(f.grad + pooled, f.switches + pooled, top, top + f.plane.sh, f.plane.sw);
-        });
+    return run_blocks<true>(functor, []<bool interleaved, int L>(const auto& f, index_t plane, index_t pooled,
+                                                                 index_t) REPRO_INLINE_LAMBDA {
+      T* top = f.out + plane;
+      spread_windows<interleaved, L, true>(f.grad + pooled, f.switches + pooled, top, top + f.plane.sh, f.plane.sw);
+    });
   }
   return false;
 }
@@ -138,7 +142,7 @@ template <typename T>
 bool run_tiled(const SwitchGather<T, uint8_t>& functor) {
   using R = Raw<T>;
   return run_blocks<false>(
-      functor, []<bool interleaved, int L>(const auto& f, index_t plane, index_t pooled) REPRO_INLINE_LAMBDA {
+      functor, []<bool interleaved, int L>(const auto& f, index_t plane, index_t pooled, index_t) REPRO_INLINE_LAMBDA {
         const R* top = reinterpret_cast<const R*>(f.x) + plane;
         R* out = reinterpret_cast<R*>(f.out) + pooled;
         gather_windows<interleaved, L>(top, top + f.plane.sh, f.plane.sw, f.switches + pooled, out);

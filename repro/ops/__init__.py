@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from repro.ops.crf import Inference, NormalizedKernel
     from repro.ops.lattice import PermutohedralLattice
     from repro.ops.pool import mask_to_switches, max_pool_switches, switches_to_mask
+    from repro.ops.pool_fused import scale_shift_relu_pool
     from repro.ops.unpool import avg_unpool, corner_unpool, max_unpool_switches, tile_unpool, unpool_mask
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "max_pool_switches",
     "max_unpool_switches",
     "pool_output_size",
+    "scale_shift_relu_pool",
     "switches_to_mask",
     "tile_unpool",
     "unpool_mask",
@@ -41,6 +43,7 @@ _FILES = {
     "crf": ("Inference", "NormalizedKernel"),
     "lattice": ("PermutohedralLattice",),
     "pool": ("mask_to_switches", "max_pool_switches", "switches_to_mask"),
+    "pool_fused": ("scale_shift_relu_pool",),
     "unpool": ("avg_unpool", "corner_unpool", "max_unpool_switches", "tile_unpool", "unpool_mask"),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +36,16 @@ def cuda_loaded() -> bool:
     return CUDA_LIBRARY in _opened
 
 
-def call(op: Any, *arguments: Any) -> Any:
+def call(op: Any, *arguments: Any, way: Callable[..., Any] | None = None) -> Any:
     """Call an op of the extension; what only its kernel can see in the data reaches the user as an ``InputError``.
 
     A kernel says so in a message that begins with its op's name. Under ``torch.compile`` it stays a ``RuntimeError``.
+    `way` is what to call in the op's place (an ``autograd.Function`` around it).
     """
     if torch.compiler.is_compiling():
         return op(*arguments)
     try:
-        return op(*arguments)
+        return (way or op)(*arguments)
     except RuntimeError as error:
         message = str(error).splitlines()[0]
         name = op.name().removeprefix("repro::")

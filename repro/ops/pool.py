@@ -7,9 +7,8 @@ from typing import Any
 import torch
 
 from repro.ops import _arguments as arguments
-from repro.ops import _vmap as _vmap  # the batching rules
 from repro.ops._arguments import Pair, PairLike
-from repro.ops._library import call
+from repro.ops._transforms import batches, call, differentiates
 from repro.ops.sizes import pool_output_size
 
 _ops = torch.ops.repro
@@ -36,7 +35,7 @@ def max_pool_switches(
     name = "max_pool_switches"
     arguments.values(name, "x", x)
     k, s, p = arguments.window(name, kernel, stride, pad)
-    _pooled(x.shape[2], x.shape[3], k, s, p, round_mode)
+    pooled_size(x, k, s, p, round_mode)
     return call(_ops.max_pool_switches.default, x, k, s, p, round_mode == "ceil")
 
 
@@ -69,24 +68,29 @@ def mask_to_switches(
     return call(_ops.mask_to_switches.default, mask, arguments.pair(name, "input_size", input_size, 0), k, s, p)
 
 
-def _pooled(h: int, w: int, kernel: Pair, stride: Pair, pad: Pair, round_mode: str) -> Pair:
+def pooled_size(x: torch.Tensor, kernel: Pair, stride: Pair, pad: Pair, round_mode: str) -> Pair:
+    """Rows and columns of windows of an (N, C, H, W) tensor."""
     clip = pad[0] > 0 or pad[1] > 0
     return (
-        pool_output_size(h, kernel[0], stride[0], pad[0], round_mode, clip=clip),
-        pool_output_size(w, kernel[1], stride[1], pad[1], round_mode, clip=clip),
+        pool_output_size(x.shape[2], kernel[0], stride[0], pad[0], round_mode, clip=clip),
+        pool_output_size(x.shape[3], kernel[1], stride[1], pad[1], round_mode, clip=clip),
     )
 
 
 @torch.library.register_fake("repro::max_pool_switches")
 def _(x: torch.Tensor, kernel: Any, stride: Any, pad: Any, ceil_mode: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    pooled = _pooled(x.shape[2], x.shape[3], kernel, stride, pad, "ceil" if ceil_mode else "floor")
-    size = (*x.shape[:2], *pooled)
+    size = (*x.shape[:2], *pooled_size(x, kernel, stride, pad, "ceil" if ceil_mode else "floor"))
     return arguments.empty(x, size), arguments.empty(x, size, arguments.switch_dtype(kernel))
 
 
 @torch.library.register_fake("repro::max_pool_switches_backward")
 def _(grad: torch.Tensor, switches: torch.Tensor, input_size: Any, kernel: Any, stride: Any, pad: Any) -> torch.Tensor:
     return arguments.empty(grad, (*grad.shape[:2], *input_size))
+
+
+@torch.library.register_fake("repro::max_unpool_switches_backward")
+def _(grad: torch.Tensor, switches: torch.Tensor, kernel: Any, stride: Any, pad: Any) -> torch.Tensor:
+    return arguments.empty(grad, switches.shape)
 
 
 @torch.library.register_fake("repro::switches_to_mask")
@@ -100,29 +104,68 @@ def _(mask: torch.Tensor, input_size: Any, kernel: Any, stride: Any, pad: Any) -
     return arguments.empty(mask, mask.shape, arguments.switch_dtype(kernel))
 
 
-def _save_pool(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, torch.Tensor]) -> None:
+def _save_pool(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor]:
     x, ctx.kernel, ctx.stride, ctx.pad, _ = inputs
-    ctx.input_size = x.shape[2:]
-    ctx.save_for_backward(output[1])
+    ctx.input_size = tuple(x.shape[2:])
+    return (output[1],)
 
 
 def _pool_gradient(ctx: Any, grad: torch.Tensor, _: Any) -> tuple[torch.Tensor | None, ...]:
     (switches,) = ctx.saved_tensors
-    back = _ops.max_pool_switches_backward.default(grad, switches, ctx.input_size, ctx.kernel, ctx.stride, ctx.pad)
-    return back, None, None, None, None
+    return scatter(ctx, grad, switches), None, None, None, None
 
 
-def _save_scatter(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-    _, switches, _, ctx.kernel, ctx.stride, ctx.pad = inputs
-    ctx.save_for_backward(switches)
+def _pool_tangent(ctx: Any, tangent: torch.Tensor, *_: Any) -> tuple[torch.Tensor, None]:
+    (switches,) = ctx.saved_tensors
+    return gather(ctx, tangent, switches), None
+
+
+def _save_scatter(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> tuple[torch.Tensor]:
+    _, switches, ctx.input_size, ctx.kernel, ctx.stride, ctx.pad = inputs
+    return (switches,)
 
 
 def _scatter_gradient(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
     # The scatter is linear in its gradient argument and its adjoint is the gather.
     (switches,) = ctx.saved_tensors
-    back = _ops.max_unpool_switches_backward.default(grad, switches, ctx.kernel, ctx.stride, ctx.pad)
-    return back, None, None, None, None, None
+    return gather(ctx, grad, switches), None, None, None, None, None
 
 
-torch.library.register_autograd("repro::max_pool_switches", _pool_gradient, setup_context=_save_pool)
-torch.library.register_autograd("repro::max_pool_switches_backward", _scatter_gradient, setup_context=_save_scatter)
+def _scatter_tangent(ctx: Any, tangent: torch.Tensor, *_: Any) -> torch.Tensor:
+    (switches,) = ctx.saved_tensors
+    return scatter(ctx, tangent, switches)
+
+
+def _save_gather(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> tuple[torch.Tensor]:
+    grad, switches, ctx.kernel, ctx.stride, ctx.pad = inputs
+    ctx.input_size = tuple(grad.shape[2:])
+    return (switches,)
+
+
+def _gather_gradient(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    # The gather is linear in its gradient argument and its adjoint is the scatter, the gradient of the pooling.
+    (switches,) = ctx.saved_tensors
+    return scatter(ctx, grad, switches), None, None, None, None
+
+
+def _gather_tangent(ctx: Any, tangent: torch.Tensor, *_: Any) -> torch.Tensor:
+    (switches,) = ctx.saved_tensors
+    return gather(ctx, tangent, switches)
+
+
+def scatter(ctx: Any, grad: torch.Tensor, switches: torch.Tensor) -> torch.Tensor:
+    """The gradient of the pooling whose geometry is in `ctx`."""
+    op = _ops.max_pool_switches_backward.default
+    return call(op, grad, switches, ctx.input_size, ctx.kernel, ctx.stride, ctx.pad)
+
+
+def gather(ctx: Any, grad: torch.Tensor, switches: torch.Tensor) -> torch.Tensor:
+    """Its adjoint: what the switches point at."""
+    return call(_ops.max_unpool_switches_backward.default, grad, switches, ctx.kernel, ctx.stride, ctx.pad)
+
+
+differentiates("max_pool_switches", 1, _save_pool, _pool_gradient, _pool_tangent)
+differentiates("max_pool_switches_backward", 2, _save_scatter, _scatter_gradient, _scatter_tangent)
+differentiates("max_unpool_switches_backward", 2, _save_gather, _gather_gradient, _gather_tangent)
+batches("switches_to_mask", 1)
+batches("mask_to_switches", 1)

@@ -53,6 +53,29 @@ def max_pool(
     return y, switches
 
 
+def scale_shift_relu_pool(
+    x: np.ndarray,
+    scale: np.ndarray | None,
+    shift: np.ndarray | None,
+    kernel: Pair,
+    stride: Pair,
+    pad: Pair,
+    round_mode: str = "ceil",
+    relu: bool = True,
+) -> tuple[np.ndarray, np.ndarray]:
+    """max_pool of x * scale + shift per channel, each rounded to the array's type; negative values zero, NaN kept."""
+    prepared = x.copy()
+    for at in np.ndindex(*x.shape):
+        with np.errstate(over="ignore", invalid="ignore"):
+            if scale is not None:
+                prepared[at] = prepared[at] * scale[at[1]]
+            if shift is not None:
+                prepared[at] = prepared[at] + shift[at[1]]
+        if relu and prepared[at] < 0:
+            prepared[at] = 0
+    return max_pool(prepared, kernel, stride, pad, round_mode)
+
+
 def scatter_by_switch(
     grad: np.ndarray, switches: np.ndarray, input_size: Pair, kernel: Pair, stride: Pair, pad: Pair
 ) -> np.ndarray:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
-from repro.errors import UnsupportedError
 from repro.ops import _arguments as arguments
-from repro.ops import _vmap as _vmap  # the batching rules
 from repro.ops._arguments import PairLike
-from repro.ops._library import call
+from repro.ops._transforms import call, differentiates, refusal
+from repro.ops.pool import gather
 
 _ops = torch.ops.repro
 
@@ -114,11 +113,6 @@ def _(x: torch.Tensor, switches: torch.Tensor, output_size: Any, kernel: Any, st
     return arguments.empty(x, (*x.shape[:2], *output_size))
 
 
-@torch.library.register_fake("repro::max_unpool_switches_backward")
-def _(grad: torch.Tensor, switches: torch.Tensor, kernel: Any, stride: Any, pad: Any) -> torch.Tensor:
-    return arguments.empty(grad, switches.shape)
-
-
 @torch.library.register_fake("repro::unpool_mask")
 def _(x: torch.Tensor, mask: torch.Tensor, output_size: Any) -> torch.Tensor:
     return x.new_empty((*x.shape[:2], *output_size))
@@ -139,71 +133,82 @@ def _(grad: torch.Tensor, input_size: Any, kernel: Any, stride: Any) -> torch.Te
     return arguments.empty(grad, (*grad.shape[:2], *input_size))
 
 
-def _save_unpool(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-    _, switches, _, ctx.kernel, ctx.stride, ctx.pad = inputs
-    ctx.save_for_backward(switches)
+def _save_unpool(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> tuple[torch.Tensor]:
+    _, switches, ctx.output_size, ctx.kernel, ctx.stride, ctx.pad = inputs
+    return (switches,)
 
 
 def _unpool_gradient(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
     (switches,) = ctx.saved_tensors
-    back = _ops.max_unpool_switches_backward.default(grad, switches, ctx.kernel, ctx.stride, ctx.pad)
-    return back, None, None, None, None, None
+    return gather(ctx, grad, switches), None, None, None, None, None
 
 
-def _save_gather(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-    grad, switches, ctx.kernel, ctx.stride, ctx.pad = inputs
-    ctx.input_size = grad.shape[2:]
-    ctx.save_for_backward(switches)
-
-
-def _gather_gradient(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-    # The gather is linear in its gradient argument and its adjoint is the scatter, the gradient of the pooling.
+def _unpool_tangent(ctx: Any, tangent: torch.Tensor, *_: Any) -> torch.Tensor:
     (switches,) = ctx.saved_tensors
-    back = _ops.max_pool_switches_backward.default(grad, switches, ctx.input_size, ctx.kernel, ctx.stride, ctx.pad)
-    return back, None, None, None, None
+    op = _ops.max_unpool_switches.default
+    return call(op, tangent, switches, ctx.output_size, ctx.kernel, ctx.stride, ctx.pad)
 
 
-def _save_mask(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-    ctx.save_for_backward(inputs[1])
+def _save_mask(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> tuple[torch.Tensor]:
+    ctx.output_size = inputs[2] if len(inputs) > 2 else None
+    return (inputs[1],)
 
 
 def _mask_gradient(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
     (mask,) = ctx.saved_tensors
-    return _ops.unpool_mask_backward.default(grad, mask), None, None
+    return call(_ops.unpool_mask_backward.default, grad, mask), None, None
 
 
-def _refuse_second(ctx: Any, grad: torch.Tensor) -> NoReturn:
-    raise UnsupportedError(
-        "unpool_mask: its gradient cannot be differentiated again (a sum over arbitrary indices has no deterministic "
-        "GPU kernel here); mask_to_switches and max_unpool_switches can"
-    )
+def _mask_tangent(ctx: Any, tangent: torch.Tensor, *_: Any) -> torch.Tensor:
+    (mask,) = ctx.saved_tensors
+    return call(_ops.unpool_mask.default, tangent, mask, ctx.output_size)
 
 
-def _save_spread(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-    x, _, ctx.kernel, ctx.stride, _ = inputs
-    ctx.input_size = x.shape[2:]
+def _mask_gather_tangent(ctx: Any, tangent: torch.Tensor, *_: Any) -> torch.Tensor:
+    (mask,) = ctx.saved_tensors
+    return call(_ops.unpool_mask_backward.default, tangent, mask)
+
+
+def _save_spread(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> tuple[()]:
+    x, ctx.output_size, ctx.kernel, ctx.stride, ctx.average = inputs
+    ctx.input_size = tuple(x.shape[2:])
+    return ()
 
 
 def _spread_gradient(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-    back = _ops.spread_unpool_backward.default(grad, ctx.input_size, ctx.kernel, ctx.stride)
-    return back, None, None, None, None
+    return _window_means(ctx, grad), None, None, None, None
 
 
-def _save_spread_backward(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-    grad, _, ctx.kernel, ctx.stride = inputs
-    ctx.output_size = grad.shape[2:]
+def _spread_tangent(ctx: Any, tangent: torch.Tensor, *_: Any) -> torch.Tensor:
+    return call(_ops.spread_unpool.default, tangent, ctx.output_size, ctx.kernel, ctx.stride, ctx.average)
 
 
-def _spread_backward_gradient(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+def _save_means(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> tuple[()]:
+    grad, ctx.input_size, ctx.kernel, ctx.stride = inputs
+    ctx.output_size = tuple(grad.shape[2:])
+    return ()
+
+
+def _means_gradient(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
     # Both modes' gradient is a sum over the window divided by its size, whose adjoint is the averaging spread.
-    return _ops.spread_unpool.default(grad, ctx.output_size, ctx.kernel, ctx.stride, True), None, None, None
+    return call(_ops.spread_unpool.default, grad, ctx.output_size, ctx.kernel, ctx.stride, True), None, None, None
 
 
-torch.library.register_autograd("repro::max_unpool_switches", _unpool_gradient, setup_context=_save_unpool)
-torch.library.register_autograd("repro::max_unpool_switches_backward", _gather_gradient, setup_context=_save_gather)
-torch.library.register_autograd("repro::unpool_mask", _mask_gradient, setup_context=_save_mask)
-torch.library.register_autograd("repro::unpool_mask_backward", _refuse_second)
-torch.library.register_autograd("repro::spread_unpool", _spread_gradient, setup_context=_save_spread)
-torch.library.register_autograd(
-    "repro::spread_unpool_backward", _spread_backward_gradient, setup_context=_save_spread_backward
+def _means_tangent(ctx: Any, tangent: torch.Tensor, *_: Any) -> torch.Tensor:
+    return _window_means(ctx, tangent)
+
+
+def _window_means(ctx: Any, grad: torch.Tensor) -> torch.Tensor:
+    return call(_ops.spread_unpool_backward.default, grad, ctx.input_size, ctx.kernel, ctx.stride)
+
+
+_refuse_second = refusal(
+    "unpool_mask: its gradient cannot be differentiated again (a sum over arbitrary indices has no deterministic "
+    "GPU kernel here); mask_to_switches and max_unpool_switches can"
 )
+
+differentiates("max_unpool_switches", 2, _save_unpool, _unpool_gradient, _unpool_tangent)
+differentiates("unpool_mask", 2, _save_mask, _mask_gradient, _mask_tangent)
+differentiates("unpool_mask_backward", 2, _save_mask, _refuse_second, _mask_gather_tangent)
+differentiates("spread_unpool", 1, _save_spread, _spread_gradient, _spread_tangent)
+differentiates("spread_unpool_backward", 1, _save_means, _means_gradient, _means_tangent)

@@ -78,3 +78,18 @@ def test_layout_and_width_change_nothing(case: tuple[torch.Tensor, tuple]) -> No
         assert torch.equal(same_switches, switches)
         there = switches.long() != 255
         assert torch.equal(same_y[there].float(), y[there])
+
+
+@settings(max_examples=60, deadline=None)
+@given(pooled(), st.integers(0, 2**31), st.booleans(), st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
+def test_one_pass_has_the_bits_of_the_separate_ops(
+    case: tuple[torch.Tensor, tuple], seed: int, relu: bool, dtype: torch.dtype
+) -> None:
+    x, args = case
+    generator = torch.Generator().manual_seed(seed)
+    x = (x * torch.randn(x.shape, generator=generator)).to(dtype)
+    scale, shift = (torch.randn(3, generator=generator).to(dtype) for _ in range(2))
+    separate = x * scale[:, None, None] + shift[:, None, None]
+    wanted = ops.max_pool_switches(separate.relu() if relu else separate, *args)
+    for ours, other in zip(ops.scale_shift_relu_pool(x, scale, shift, *args, relu=relu), wanted, strict=True):
+        assert torch.equal(ours, other)

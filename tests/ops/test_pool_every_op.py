@@ -1,0 +1,450 @@
+"""What torch asks of an op, of every pooling op: a new one gets a line in `CASES`, or the first test here fails.
+
+Schema and fake kernel, vmap, torch.func, forward mode, gradients of gradients, compile, export, autocast, determinism,
+empty tensors, sizes past 2**31.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.autograd import forward_ad, gradcheck, gradgradcheck
+from torch.library import opcheck
+
+from repro import ops
+from repro.errors import UnsupportedError
+from repro.ops import pool_fused, unpool  # noqa: F401  (bring the ops' rules)
+from repro.ops._transforms import call
+
+ROOT = Path(__file__).resolve().parents[2]
+LAYOUTS = (torch.contiguous_format, torch.channels_last)
+WINDOW = ((3, 2), (2, 2), (1, 0))  # windows overlap
+APART = ((2, 2), (2, 2), (0, 0))
+PLANE = (7, 6)
+Tensors = tuple[torch.Tensor, ...]
+raw = torch.ops.repro
+
+
+def planes(*shape: int, seed: int = 0) -> torch.Tensor:
+    """Distinct float64 values, none near zero, so that no finite difference crosses a tie or a ReLU's corner."""
+    generator = torch.Generator().manual_seed(seed)
+    count = torch.Size(shape).numel()
+    return ((torch.randperm(count, generator=generator) - count // 2 + 0.5) * 0.1).double().reshape(shape)
+
+
+def pooled(window: tuple, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    return ops.max_pool_switches(planes(2, 3, *PLANE, seed=seed), *window)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One op: `face` as users call it, on `tensors(seed)`, of which the first `floating` have derivatives."""
+
+    op: str
+    face: Callable[..., Any]
+    bare: Callable[..., tuple]  # the bare op's arguments
+    tensors: Callable[[int], Tensors]
+    floating: int
+    is_derivative: bool = True  # the gradient is the derivative; else it is the original's, of a linear op
+    refuses: int = 0  # the first order of gradient that is refused, by `REFUSAL`; 0 none
+    keeps_layout: bool = True
+
+    def of(self, dtype: torch.dtype, layout: torch.memory_format = torch.contiguous_format) -> Tensors:
+        """The tensors in this type and layout; integral ones keep their type."""
+        made = []
+        for t in self.tensors(0):
+            t = t.to(dtype) if t.is_floating_point() else t
+            made.append(t.contiguous(memory_format=layout) if t.dim() == 4 else t)
+        return tuple(made)
+
+    def values(self, given: Tensors) -> tuple[Tensors, Callable[..., torch.Tensor]]:
+        """The floating tensors, and the face as a function of them alone, with its first result."""
+        return given[: self.floating], lambda *t: first(self.face(*t, *given[self.floating :]))
+
+
+def first(result: Any) -> torch.Tensor:
+    return result[0] if isinstance(result, tuple) else result
+
+
+def every(result: Any) -> Tensors:
+    return result if isinstance(result, tuple) else (result,)
+
+
+def with_switches(window: tuple, small: bool) -> Callable[[int], Tensors]:
+    """Values on the pooled side (`small`) or on the plane, and switches."""
+
+    def make(seed: int) -> Tensors:
+        y, switches = pooled(window, seed)
+        return planes(*(y.shape if small else (2, 3, *PLANE)), seed=seed + 1), switches
+
+    return make
+
+
+def with_mask(small: bool) -> Callable[[int], Tensors]:
+    def make(seed: int) -> Tensors:
+        values, switches = with_switches(APART, small)(seed)
+        return values, ops.switches_to_mask(switches, PLANE, *APART)
+
+    return make
+
+
+REFUSAL = "unpool_mask: its gradient cannot be differentiated again"
+CASES = (
+    Case(
+        "max_pool_switches",
+        lambda x: ops.max_pool_switches(x, *WINDOW),
+        lambda x: (x, *map(list, WINDOW), True),
+        lambda seed: (planes(2, 3, *PLANE, seed=seed),),
+        1,
+    ),
+    Case(
+        "max_pool_switches_backward",
+        lambda g, s: call(raw.max_pool_switches_backward.default, g, s, PLANE, *WINDOW),
+        lambda g, s: (g, s, list(PLANE), *map(list, WINDOW)),
+        with_switches(WINDOW, True),
+        1,
+    ),
+    Case(
+        "scale_shift_relu_pool",
+        lambda x, a, b: ops.scale_shift_relu_pool(x, a, b, *WINDOW),
+        lambda x, a, b: (x, a, b, *map(list, WINDOW), True, True),
+        lambda seed: (planes(2, 3, *PLANE, seed=seed), torch.tensor([1.5, -0.7, 2.0]).double(), planes(3) / 7),
+        3,
+    ),
+    Case(
+        "scale_shift_relu_pool",
+        lambda x, b: ops.scale_shift_relu_pool(x, None, b, *WINDOW, relu=False),
+        lambda x, b: (x, None, b, *map(list, WINDOW), True, False),
+        lambda seed: (planes(2, 3, *PLANE, seed=seed), planes(3) / 7),
+        2,
+    ),
+    Case(
+        "switches_to_mask",
+        lambda s: ops.switches_to_mask(s, PLANE, *WINDOW),
+        lambda s: (s, list(PLANE), *map(list, WINDOW)),
+        lambda seed: (pooled(WINDOW, seed)[1],),
+        0,
+    ),
+    Case(
+        "mask_to_switches",
+        lambda m: ops.mask_to_switches(m, PLANE, *WINDOW),
+        lambda m: (m, list(PLANE), *map(list, WINDOW)),
+        lambda seed: (ops.switches_to_mask(pooled(WINDOW, seed)[1], PLANE, *WINDOW),),
+        0,
+    ),
+    Case(
+        "max_unpool_switches",
+        lambda x, s: ops.max_unpool_switches(x, s, PLANE, *APART),
+        lambda x, s: (x, s, list(PLANE), *map(list, APART)),
+        with_switches(APART, True),
+        1,
+    ),
+    Case(
+        "max_unpool_switches",  # duplicates: each gets the whole gradient
+        lambda x, s: ops.max_unpool_switches(x, s, PLANE, *WINDOW),
+        lambda x, s: (x, s, list(PLANE), *map(list, WINDOW)),
+        with_switches(WINDOW, True),
+        1,
+        is_derivative=False,
+    ),
+    Case(
+        "max_unpool_switches_backward",
+        lambda g, s: call(raw.max_unpool_switches_backward.default, g, s, *WINDOW),
+        lambda g, s: (g, s, *map(list, WINDOW)),
+        with_switches(WINDOW, False),
+        1,
+    ),
+    Case(
+        "unpool_mask",
+        lambda x, m: ops.unpool_mask(x, m, PLANE),
+        lambda x, m: (x, m, list(PLANE)),
+        with_mask(True),
+        1,
+        refuses=2,
+        keeps_layout=False,
+    ),
+    Case(
+        "unpool_mask",
+        lambda x: ops.corner_unpool(x, PLANE, 2, 2),
+        lambda x: (x, torch.arange(12).view(3, 4).expand(x.shape).contiguous(), list(PLANE)),
+        lambda seed: (planes(2, 3, 3, 4, seed=seed),),
+        1,
+        refuses=2,
+        keeps_layout=False,
+    ),
+    Case(
+        "unpool_mask_backward",
+        lambda g, m: call(raw.unpool_mask_backward.default, g, m),
+        lambda g, m: (g, m),
+        with_mask(False),
+        1,
+        refuses=1,
+        keeps_layout=False,
+    ),
+    Case(
+        "spread_unpool",
+        lambda x: ops.avg_unpool(x, PLANE, 3, 2),
+        lambda x: (x, list(PLANE), [3, 3], [2, 2], True),
+        lambda seed: (planes(2, 3, 3, 3, seed=seed),),
+        1,
+    ),
+    Case(
+        "spread_unpool",  # TILE: the original divides its gradient by the window's size all the same
+        lambda x: ops.tile_unpool(x, PLANE, 3, 2),
+        lambda x: (x, list(PLANE), [3, 3], [2, 2], False),
+        lambda seed: (planes(2, 3, 3, 3, seed=seed),),
+        1,
+        is_derivative=False,
+    ),
+    Case(
+        "spread_unpool_backward",
+        lambda g: call(raw.spread_unpool_backward.default, g, (3, 3), (3, 3), (2, 2)),
+        lambda g: (g, [3, 3], [3, 3], [2, 2]),
+        lambda seed: (planes(2, 3, *PLANE, seed=seed),),
+        1,
+    ),
+)
+IDS = [f"{k}-{case.op}" for k, case in enumerate(CASES)]
+cases = pytest.mark.parametrize("case", CASES, ids=IDS)
+
+
+def those(wanted: Callable[[Case], bool]) -> Any:
+    chosen = [(c, i) for c, i in zip(CASES, IDS, strict=True) if wanted(c)]
+    return pytest.mark.parametrize("case", [c for c, _ in chosen], ids=[i for _, i in chosen])
+
+
+floating = those(lambda c: c.floating > 0)
+differentiable = those(lambda c: c.floating > 0 and c.refuses != 1)
+
+
+def test_no_op_is_forgotten() -> None:
+    registered = re.findall(r'm\.impl\("(\w+)"', (ROOT / "csrc/pool/ops.h").read_text())
+    assert len(registered) > 10
+    assert set(registered) == {case.op for case in CASES}
+
+
+@cases
+@pytest.mark.parametrize(
+    ("dtype", "layout"), [(torch.float32, LAYOUTS[0]), (torch.bfloat16, LAYOUTS[1])], ids=("nchw", "nhwc")
+)
+def test_opcheck(case: Case, dtype: torch.dtype, layout: torch.memory_format) -> None:
+    tensors = case.of(dtype, layout)
+    if not case.refuses:
+        tensors = tuple(t.requires_grad_() if t.is_floating_point() else t for t in tensors)
+    opcheck(getattr(raw, case.op).default, case.bare(*tensors))
+
+
+@cases
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16], ids=str)
+def test_both_layouts_hold_the_same_and_are_kept(case: Case, dtype: torch.dtype) -> None:
+    plain, last = (every(case.face(*case.of(dtype, layout))) for layout in LAYOUTS)
+    for a, b in zip(plain, last, strict=True):
+        assert torch.equal(a, b)
+        assert a.is_contiguous()
+        assert b.is_contiguous(memory_format=LAYOUTS[case.keeps_layout])
+
+
+@cases
+@pytest.mark.parametrize("batch", [0, 1, 3])
+def test_vmap_is_the_loop(case: Case, batch: int) -> None:
+    sets = [case.tensors(seed) for seed in range(max(batch, 1))]
+    for place in range(-1, len(sets[0])):  # which tensor is not mapped, but the same for all
+        if place >= 0 and len(sets[0]) == 1:
+            continue
+        dims = tuple(None if k == place else (k + 1) % (t.dim() + 1) for k, t in enumerate(sets[0]))
+        each = [tuple(sets[0][k] if k == place else t for k, t in enumerate(one)) for one in sets]
+        stacked = tuple(
+            group[0] if d is None else torch.stack(group, d)[(slice(None),) * d + (slice(batch),)]
+            for group, d in zip(zip(*each, strict=True), dims, strict=True)
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # torch warns where it loops for want of a rule
+            mapped = every(torch.func.vmap(case.face, in_dims=dims)(*stacked))
+        looped = [every(case.face(*one)) for one in each]
+        for k, result in enumerate(mapped):
+            assert result.shape == (batch, *looped[0][k].shape)
+            assert torch.equal(result, torch.stack([one[k] for one in looped])[:batch])
+
+
+@differentiable
+def test_func_is_autograd(case: Case) -> None:
+    values, f = case.values(case.tensors(0))
+    leaves = [v.clone().requires_grad_() for v in values]
+    y = f(*leaves)
+    u = planes(*y.shape, seed=5)
+    plain = torch.autograd.grad(y, leaves, u)
+    out, pull = torch.func.vjp(f, *values)
+    assert torch.equal(out, y)
+    for ours, wanted in zip(pull(u), plain, strict=True):
+        assert torch.equal(ours, wanted)
+    every_argument = tuple(range(len(values)))
+    total = torch.func.grad(lambda *t: (f(*t) * u).sum(), argnums=every_argument)(*values)
+    for ours, wanted in zip(total, plain, strict=True):
+        assert torch.equal(ours, wanted)
+
+
+@floating
+def test_forward_mode_is_adjoint_to_reverse_mode(case: Case) -> None:
+    values, f = case.values(case.tensors(0))
+    moves = tuple(planes(*v.shape, seed=3) for v in values)
+    out, tangent = torch.func.jvp(f, values, moves)
+    assert torch.equal(out, f(*values))
+    with forward_ad.dual_level():
+        duals = [forward_ad.make_dual(v, m) for v, m in zip(values, moves, strict=True)]
+        assert torch.equal(forward_ad.unpack_dual(f(*duals)).tangent, tangent)
+    if case.refuses == 1 or not case.is_derivative:
+        assert torch.equal(tangent, f(*moves))  # linear
+        return
+    u = planes(*out.shape, seed=4)
+    back = torch.func.vjp(f, *values)[1](u)
+    backward = sum((b * m).sum() for b, m in zip(back, moves, strict=True))
+    assert torch.allclose((tangent * u).sum(), backward, rtol=1e-12)
+
+
+@differentiable
+def test_transforms_nest(case: Case) -> None:
+    values, f = case.values(case.tensors(0))
+    x, rest = values[0], values[1:]
+    stack = torch.stack([x, x.flip(1) + 0.01, -x])
+
+    def gradient(t: torch.Tensor) -> torch.Tensor:
+        return torch.func.grad(lambda v: f(v, *rest).square().sum())(t)
+
+    looped = torch.stack([gradient(t) for t in stack])
+    assert torch.allclose(torch.func.vmap(gradient)(stack), looped, rtol=1e-12)
+
+    def batched(t: torch.Tensor) -> torch.Tensor:
+        return torch.func.vmap(lambda v: f(v, *rest))(t).square().sum()
+
+    assert torch.allclose(torch.func.grad(batched)(stack), looped, rtol=1e-12)
+    small = x[:1, :1] if not rest and case.floating == len(case.tensors(0)) else None
+    if small is not None and case.is_derivative:
+        assert torch.allclose(torch.func.jacrev(f)(small), torch.func.jacfwd(f)(small), rtol=1e-12)
+
+
+@those(lambda c: c.floating > 0 and c.refuses != 1 and c.is_derivative)
+def test_gradients_are_derivatives(case: Case) -> None:
+    values, f = case.values(case.tensors(0))
+    leaves = tuple(v.clone().requires_grad_() for v in values)
+    assert gradcheck(f, leaves, eps=1e-4, atol=1e-7, check_forward_ad=True, check_batched_grad=True)
+    if not case.refuses:
+        assert gradgradcheck(f, leaves, eps=1e-4, atol=1e-7, check_batched_grad=True)
+
+
+@those(lambda c: c.refuses > 0)
+def test_what_has_no_gradient_says_so(case: Case) -> None:
+    (x,), f = case.values(case.tensors(0))
+    y, plain, func = x.clone().requires_grad_(), f, f
+    for _ in range(case.refuses - 1):
+        plain = lambda t, f=plain: torch.autograd.grad(f(t).square().sum(), t, create_graph=True)[0]  # noqa: E731
+        func = lambda t, f=func: torch.func.grad(lambda v: f(v).square().sum())(t)  # noqa: E731
+    with pytest.raises(UnsupportedError, match=REFUSAL):
+        torch.autograd.grad(plain(y).sum(), y)
+    with pytest.raises(UnsupportedError, match=REFUSAL):
+        torch.func.grad(lambda t: func(t).sum())(x)
+
+
+@cases
+@pytest.mark.parametrize("layout", LAYOUTS, ids=("nchw", "nhwc"))
+def test_compile(case: Case, layout: torch.memory_format) -> None:
+    torch._dynamo.reset()
+    compiled = torch.compile(case.face, fullgraph=True, backend="aot_eager")
+    given = case.of(torch.float32, layout)
+    for ours, eager in zip(every(compiled(*given)), every(case.face(*given)), strict=True):
+        assert torch.equal(ours, eager)
+        assert (ours.dtype, ours.stride()) == (eager.dtype, eager.stride())
+    if case.floating and case.refuses != 1:
+        leaves = [t.clone().requires_grad_() for t in given[: case.floating]]
+        rest = given[case.floating :]
+        ours, eager = (first(f(*leaves, *rest)) for f in (compiled, case.face))
+        u = torch.ones_like(eager)
+        for a, b in zip(torch.autograd.grad(ours, leaves, u), torch.autograd.grad(eager, leaves, u), strict=True):
+            assert torch.equal(a, b)
+
+
+@cases
+def test_export(case: Case) -> None:
+    class Face(torch.nn.Module):
+        def forward(self, *tensors: torch.Tensor) -> Any:
+            return case.face(*tensors)
+
+    given = case.of(torch.float32)
+    program = torch.export.export(Face(), given)
+    assert f"repro.{case.op}.default" in str(program.graph)
+    for ours, eager in zip(every(program.module()(*given)), every(case.face(*given)), strict=True):
+        assert torch.equal(ours, eager)
+
+
+@cases
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_autocast_changes_nothing(case: Case, dtype: torch.dtype) -> None:
+    given = case.of(dtype)
+    outside = every(case.face(*given))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = every(case.face(*given))
+    for a, b in zip(inside, outside, strict=True):
+        assert a.dtype == b.dtype
+        assert torch.equal(a, b)
+
+
+@cases
+def test_deterministic_algorithms_need_no_exception(case: Case) -> None:
+    given = case.of(torch.float32)
+    torch.use_deterministic_algorithms(True)
+    try:
+        leaves = [t.clone().requires_grad_() for t in given[: case.floating]]
+        runs = []
+        for _ in range(3):
+            y = every(case.face(*leaves, *given[case.floating :]))
+            derived = torch.autograd.grad(y[0].sum(), leaves) if leaves and case.refuses != 1 else ()
+            runs.append((*y, *derived))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    for run in runs[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(run, runs[0], strict=True))
+
+
+@cases
+def test_any_number_of_threads_gives_the_same_bits(case: Case) -> None:
+    given = tuple(torch.cat([t] * 200) if t.dim() == 4 else t for t in case.of(torch.float32))
+    before = torch.get_num_threads()
+    runs = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            runs.append(every(case.face(*given)))
+    finally:
+        torch.set_num_threads(before)
+    for run in runs[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(run, runs[0], strict=True))
+
+
+@cases
+@pytest.mark.parametrize("dim", [0, 1])
+def test_empty_tensors(case: Case, dim: int) -> None:
+    given = [t.narrow(min(dim, t.dim() - 1), 0, 0) if t.dim() == 4 or dim == 1 else t for t in case.of(torch.float32)]
+    leaves = [t.clone().requires_grad_() for t in given[: case.floating]]
+    y = every(case.face(*leaves, *given[case.floating :]))
+    assert all(t.numel() == 0 for t in y)
+    if leaves and case.refuses != 1:
+        y[0].sum().backward()
+        assert [t.grad.shape for t in leaves] == [t.shape for t in leaves]
+
+
+@cases
+def test_sizes_past_32_bits(case: Case) -> None:
+    """Only shapes: fake tensors hold nothing."""
+    given = case.of(torch.float32)
+    huge = [t.new_empty((2**30, *t.shape[1:]) if t.dim() == 4 else t.shape, device="meta") for t in given]
+    small, large = every(case.face(*given)), every(case.face(*huge))
+    for a, b in zip(small, large, strict=True):
+        assert b.shape == (2**30, *a.shape[1:])
+        assert b.dtype == a.dtype
+        assert b.numel() > 2**31
