@@ -1,4 +1,4 @@
-"""What torch asks of an op, of every pooling op: a new one gets a line in `pool_cases.py`, or the first test here fails.
+"""What torch asks of every pooling op: a new one gets a line in `pool_cases.py`, or the first test here fails.
 
 Schema and fake kernel, vmap, torch.func, forward mode, gradients of gradients, compile, export, autocast, determinism,
 empty tensors, sizes past 2**31.
