@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import threading
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 from repro.cli.progress import Step, progress
+from repro.data.sbd import AUGMENTED, TRAINAUG, AugmentedVoc, SbdFolder
 from repro.data.shapes import ShapesConfig, write_shapes
 from repro.data.voc import VocFolder
-from repro.data.window_files import Counts, Proposer, WindowOptions, write_stage1, write_stage2, write_whole
+from repro.data.window_files import (
+    PAPER_EXAMPLES,
+    PAPER_IMAGES,
+    Counts,
+    Pictures,
+    Proposer,
+    WindowOptions,
+    write_stage1,
+    write_stage2,
+    write_whole,
+)
 from repro.data.windows import ENLARGE, MIN_IOU, AnnotatedObject, jittered_boxes
 from repro.report.palette import VOC_CLASSES
 
@@ -64,12 +78,21 @@ def _named(config: ShapesConfig, indices: list[int]) -> str:
 def _add_lists(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--voc", required=True, metavar="DIR", help="a data set in VOC layout")
     parser.add_argument(
+        "--sbd", metavar="DIR", help="the Semantic Boundaries Dataset (benchmark_RELEASE), to add its masks"
+    )
+    parser.add_argument(
         "--out", required=True, metavar="DIR", help="the training run's folder (repro train --data DIR)"
     )
-    parser.add_argument("--train-split", default="train", metavar="SPLIT", help="list for train.txt (default train)")
+    parser.add_argument(
+        "--train-split",
+        metavar="SPLIT",
+        help="list for train.txt: train (default); with --sbd augmented (default: trainval and SBD, the paper's 12,031 "
+        "pictures) or trainaug (without val)",
+    )
     parser.add_argument(
         "--val-split", default="val", metavar="SPLIT", help="list for val.txt (default val); none: no list"
     )
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="threads (default 2); the result is the same")
 
 
 def _add_windows(parser: argparse.ArgumentParser, square: bool) -> None:
@@ -86,9 +109,8 @@ def _add_windows(parser: argparse.ArgumentParser, square: bool) -> None:
     parser.add_argument(
         "--repeat",
         type=int,
-        default=1,
         metavar="N",
-        help="balance classes by listing examples up to N times (default 1)",
+        help="in train.txt, list examples of rare classes at most N times (default: until all are balanced; 1: once)",
     )
 
 
@@ -123,40 +145,60 @@ def _add_whole(parser: argparse.ArgumentParser) -> None:
 
 
 def _whole(args: argparse.Namespace) -> None:
-    _each_list(args, lambda voc, split, name, step: write_whole(voc, split, Path(args.out), name, step), "pictures")
+    def write(voc: Pictures, split: str, name: str, step: Step) -> Counts:
+        return write_whole(voc, split, Path(args.out), name, step, jobs=args.jobs)
+
+    _each_list(args, write, "pictures", None)
 
 
 def _stage1(args: argparse.Namespace) -> None:
     options = WindowOptions(args.enlarge, args.square, args.objects, args.min_pixels, repeat=args.repeat)
-    _each_list(
-        args, lambda voc, split, name, step: write_stage1(voc, split, Path(args.out), name, options, step), "crops"
-    )
+
+    def write(voc: Pictures, split: str, name: str, step: Step) -> Counts:
+        return write_stage1(voc, split, Path(args.out), name, _of(options, name), step, jobs=args.jobs)
+
+    _each_list(args, write, "crops", 1)
 
 
 def _stage2(args: argparse.Namespace) -> None:
     options = WindowOptions(args.enlarge, args.square, args.objects, args.min_pixels, args.min_iou, args.repeat)
     proposer = _proposer(args)
     if args.proposals == "edge-boxes":
-        print(f"proposals: edge boxes on {args.edge_model or 'gradient'} edges, at most {args.max_proposals} per image")
+        how = f"edge boxes on {args.edge_model or 'gradient'} edges, at most {args.max_proposals} per image"
     else:
-        print(f"proposals: {args.per_object} boxes scattered round each object, seed {args.seed}")
-    _each_list(
-        args,
-        lambda voc, split, name, step: write_stage2(voc, split, Path(args.out), name, options, proposer, step),
-        "windows",
-    )
+        how = f"{args.per_object} boxes scattered round each object, seed {args.seed}"
+    print(f"proposals: {how}")
+
+    def write(voc: Pictures, split: str, name: str, step: Step) -> Counts:
+        own = _of(options, name)
+        return write_stage2(voc, split, Path(args.out), name, own, proposer, step, jobs=args.jobs, proposals=how)
+
+    _each_list(args, write, "windows", 2)
 
 
-def _each_list(args: argparse.Namespace, write: Callable[[VocFolder, str, str, Step], Counts], what: str) -> None:
-    voc = VocFolder(args.voc)
+def _of(options: WindowOptions, name: str) -> WindowOptions:
+    # what is measured on is not balanced
+    return options if name == "train" else replace(options, repeat=1)
+
+
+def _each_list(
+    args: argparse.Namespace, write: Callable[[Pictures, str, str, Step], Counts], what: str, stage: int | None
+) -> None:
+    own = VocFolder(args.voc)
+    voc: Pictures = own if args.sbd is None else AugmentedVoc(own, SbdFolder(args.sbd))
     Path(args.out).mkdir(parents=True, exist_ok=True)
-    for name, split in (("train", args.train_split), ("val", args.val_split)):
+    train = args.train_split or ("train" if args.sbd is None else AUGMENTED)
+    for name, split in (("train", train), ("val", args.val_split)):
         if split == "none":
             continue
         with progress(f"{name}: {what} of split {split}", len(voc.ids(split))) as step:
             counts = write(voc, split, name, step)
         per_class = ", ".join(f"{_class_name(label)} {n}" for label, n in sorted(counts.by_class.items()))
         print(f"{name}: {counts.examples} {what} of {counts.images} images, {counts.lines} lines ({per_class})")
+        if name == "train" and stage is not None:
+            print(f"the paper's stage {stage}: {PAPER_EXAMPLES[stage] / 1e6:g} M examples of {PAPER_IMAGES} images")
+    if train == AUGMENTED and args.val_split != "none":
+        print(f"as in the paper, {AUGMENTED} has the pictures of val too; --train-split {TRAINAUG} leaves them out")
     print(f"written below {args.out}")
 
 
@@ -175,8 +217,11 @@ def _proposer(args: argparse.Namespace) -> Proposer:
     from repro.data.proposals import edge_boxes
 
     model = StructuredForest(args.edge_model) if args.edge_model else None
+    # one forest for all threads: OpenCV does not say that it may be asked by two at once
+    alone = threading.Lock() if model is not None else nullcontext()
 
     def edges(name: str, image: np.ndarray, objects: list[AnnotatedObject]) -> np.ndarray:
-        return edge_boxes(image, max_boxes=args.max_proposals, model=model).boxes
+        with alone:
+            return edge_boxes(image, max_boxes=args.max_proposals, model=model).boxes
 
     return edges

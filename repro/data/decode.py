@@ -32,6 +32,11 @@ def read_image_bgr(path: str | Path, *, color: bool = True) -> UInt8Array:
     return np.asarray(image if color else image[:, :, None], np.uint8)
 
 
+def read_image_rgb(path: str | Path) -> UInt8Array:
+    """The same picture as RGB (H, W, 3) uint8."""
+    return np.ascontiguousarray(read_image_bgr(path)[..., ::-1])
+
+
 def read_label(path: str | Path) -> UInt8Array:
     """Decode a label map: (H, W) uint8 class numbers, 255 = ignore; palette PNGs give their indices.
 

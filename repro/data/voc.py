@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from repro.data.decode import read_image_bgr
+from repro.data.decode import read_image_rgb
 from repro.errors import DataError
 from repro.report.palette import load_label_png
 
@@ -56,7 +56,7 @@ class VocFolder:
 
     def image(self, name: str) -> np.ndarray:
         """The photograph: (H, W, 3) uint8 RGB."""
-        return np.ascontiguousarray(read_image_bgr(self.image_path(name))[..., ::-1])
+        return read_image_rgb(self.image_path(name))
 
     def class_labels(self, name: str) -> np.ndarray:
         """Class of every pixel: (H, W) uint8, 0 … 20, 255 = void."""
@@ -65,6 +65,10 @@ class VocFolder:
     def object_labels(self, name: str) -> np.ndarray:
         """Object number of every pixel: (H, W) uint8, 0 = background, 255 = void."""
         return load_label_png(self.object_path(name))
+
+    def objects(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Object number and class of every pixel, both (H, W) uint8, 0 = background, 255 = void."""
+        return self.object_labels(name), self.class_labels(name)
 
     def require(self, names: Sequence[str], *kinds: str) -> None:
         """DataError, with a count and the first few names, if a file of `image`, `class` or `object` is missing."""

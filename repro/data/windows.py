@@ -130,12 +130,13 @@ def jittered_boxes(objects: Sequence[AnnotatedObject], count: int, seed: int, na
     return np.concatenate([centres - (sides - 1) / 2, centres + (sides - 1) / 2], axis=1)[(sides >= 1).all(1)]
 
 
-def balanced_repetition(labels: Iterable[int], limit: int) -> list[int]:
+def balanced_repetition(labels: Iterable[int], limit: int | None = None) -> list[int]:
     """How often each example is to be listed so that rare classes are seen about as often as the commonest one.
 
-    labels: class of every example; at most `limit` times each; 1 for the commonest class.
+    labels: class of every example; at most `limit` times each (None: as often as it takes); 1 for the commonest class.
+    Source: section 6.1 of the paper ("redundant examples for the classes with smaller number of examples").
     """
-    if limit < 1:
+    if limit is not None and limit < 1:
         raise InputError(f"examples cannot be repeated at most {limit} times; 1 or more was expected")
     array = np.fromiter(labels, np.int64)
     if not len(array):
