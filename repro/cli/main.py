@@ -23,6 +23,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "export": ("export", "a network as ONNX or as a torch.export program"),
     "segment": ("segment", "label photographs: proposals, DeconvNet, CRF"),
     "table1": ("table1", "Table 1 of the DeconvNet paper, measured beside published"),
+    "proposals": ("proposals", "object proposals of photographs, and their recall on VOC"),
     "crf": ("crf", "refine any network's scores for a photograph with a dense CRF"),
     "evaluate": ("evaluate", "comp6 score of a folder of results"),
     "data": ("data", "make or convert data sets (shapes, stage1, stage2)"),

@@ -33,7 +33,7 @@ _SIDES_LIMIT = 20_000
 _LEAST_SIDE = 8
 _MAT_BYTES_LIMIT = 64 << 20
 _MAT_BOXES_LIMIT = 1_000_000
-_MAT_KEY = "boxes_padded"
+MAT_KEY = "boxes_padded"
 
 
 class Proposals(NamedTuple):
@@ -76,6 +76,16 @@ def edge_boxes(
     return Proposals(boxes, values[order], edges.source)
 
 
+def release_offset(image_size: tuple[int, int]) -> NDArray[np.int64]:
+    """What to add to a box of a photograph (0-based) for the release's padded frame (1-based): (4,) int64.
+
+    image_size: (height, width). The photograph lies `height` columns to the right and `width` rows down: the script
+    swaps the two paddings. Source: generate_EDeconvNet_CRF_results.m lines 57-75.
+    """
+    height, width = image_size
+    return np.array([height + 1, width + 1, height + 1, width + 1], np.int64)
+
+
 def boxes_from_mat(path: str | Path) -> NDArray[np.int64]:
     """Boxes of one of the release's cached .mat files: (N, 4) int64 x1, y1, x2, y2, 1-based, padded frame.
 
@@ -89,9 +99,10 @@ def boxes_from_mat(path: str | Path) -> NDArray[np.int64]:
     if file.stat().st_size > _MAT_BYTES_LIMIT:
         raise FormatError(f"{path}: {file.stat().st_size} bytes; cached proposals have a few thousand")
     array = _read_variable(file)
-    if array.ndim != 2 or (array.shape[1] != 4 and array.size) or array.dtype.kind not in "iuf":
+    if array.ndim != 2 or array.shape[1] != 4 or array.dtype.kind not in "iuf":
+        empty = " (no boxes at all: a photograph without proposals has shape (0, 4))" if not array.size else ""
         raise FormatError(
-            f"{path}: {_MAT_KEY} has shape {array.shape} and dtype {array.dtype}; numbers (N, 4) expected"
+            f"{path}: {MAT_KEY} has shape {array.shape} and dtype {array.dtype}; numbers (N, 4) expected{empty}"
         )
     boxes = array.astype(np.float64).reshape(-1, 4)
     for bad, text in (
@@ -102,7 +113,7 @@ def boxes_from_mat(path: str | Path) -> NDArray[np.int64]:
     ):
         if bad.any():
             row = int(np.argmax(bad))
-            raise FormatError(f"{path}: {_MAT_KEY} row {row + 1} {boxes[row].tolist()} {text}")
+            raise FormatError(f"{path}: {MAT_KEY} row {row + 1} {boxes[row].tolist()} {text}")
     return boxes.astype(np.int64)
 
 
@@ -112,18 +123,18 @@ def _read_variable(file: Path) -> NDArray[Any]:
     try:
         # names and shapes first: a huge array is refused before it is read
         shapes = {name: shape for name, shape, _ in scipy.io.whosmat(file)}
-        if _MAT_KEY in shapes and int(np.prod([float(n) for n in shapes[_MAT_KEY]])) > 4 * _MAT_BOXES_LIMIT:
-            raise FormatError(f"{file}: {_MAT_KEY} has shape {shapes[_MAT_KEY]}; at most {_MAT_BOXES_LIMIT} boxes")
-        found = scipy.io.loadmat(file, variable_names=[_MAT_KEY]) if _MAT_KEY in shapes else {}
+        if MAT_KEY in shapes and int(np.prod([float(n) for n in shapes[MAT_KEY]])) > 4 * _MAT_BOXES_LIMIT:
+            raise FormatError(f"{file}: {MAT_KEY} has shape {shapes[MAT_KEY]}; at most {_MAT_BOXES_LIMIT} boxes")
+        found = scipy.io.loadmat(file, variable_names=[MAT_KEY]) if MAT_KEY in shapes else {}
     except FormatError:
         raise
     except NotImplementedError:
         raise FormatError(f"{file}: a MATLAB 7.3 (HDF5) file; save it with -v7") from None
     except (Exception, MemoryError) as error:  # scipy's reader raises a dozen types for damaged files
         raise FormatError(f"{file}: not a readable MATLAB file ({type(error).__name__}: {error})") from None
-    if not isinstance(found.get(_MAT_KEY), np.ndarray):
-        raise FormatError(f"{file}: no array '{_MAT_KEY}'; the file has: {', '.join(shapes) or 'nothing'}")
-    return np.asarray(found[_MAT_KEY])
+    if not isinstance(found.get(MAT_KEY), np.ndarray):
+        raise FormatError(f"{file}: no array '{MAT_KEY}'; the file has: {', '.join(shapes) or 'nothing'}")
+    return np.asarray(found[MAT_KEY])
 
 
 def _settings(options: dict[str, float]) -> dict[str, float]:

@@ -124,6 +124,17 @@ def stack(parts: Sequence[np.ndarray]) -> np.ndarray:
     return np.concatenate(wide)
 
 
+def enlarged(picture: np.ndarray, side: int) -> np.ndarray:
+    """The picture (H, W, 3) uint8 scaled up by a whole factor, so that its longer side comes to at most `side`.
+
+    Larger pictures are left as they are. For drawing: lines and letters stay sharp beside the pixels.
+    """
+    _check(picture)
+    factor = max(1, side // max(picture.shape[:2]))
+    size = (picture.shape[1] * factor, picture.shape[0] * factor)
+    return picture.copy() if factor == 1 else cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
+
+
 def _row(pictures: list[np.ndarray], cell_width: int, gap: int, width: int) -> np.ndarray:
     row = _white(max(picture.shape[0] for picture in pictures), width)
     for column, picture in enumerate(pictures):

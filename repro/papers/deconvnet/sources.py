@@ -1,4 +1,4 @@
-"""Where the proposals of a photograph come from: Edge Boxes now, or the release's cached files."""
+"""Where the proposals of a photograph come from: Edge Boxes now, the release's cached files, or files of ours."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.data.edges import StructuredForest
+from repro.data.proposal_files import read_proposals
 from repro.data.proposals import boxes_from_mat, edge_boxes
 from repro.errors import DataError, InputError
 from repro.papers.deconvnet.recipe import RECIPES, Recipe
@@ -51,8 +52,7 @@ class EdgeBoxes:
 
     def adapt(self, recipe: Recipe) -> Recipe:
         """Edge Boxes are tight: extended as the paper says in every recipe; the release scores such boxes too."""
-        paper = RECIPES["paper"]
-        return dataclasses.replace(recipe, enlarge=paper.enlarge, square=paper.square)
+        return _extended_here(recipe)
 
 
 class CachedBoxes:
@@ -81,10 +81,48 @@ class CachedBoxes:
         return boxes_from_mat(file)
 
 
+class StoredBoxes:
+    """Files that `repro proposals --format npz` or json wrote: FOLDER/NAME.npz for a photograph NAME.jpg."""
+
+    def __init__(self, folder: str | Path, suffix: str) -> None:
+        self._folder, self._suffix = Path(folder), suffix
+
+    def check(self, photograph: Path) -> None:
+        """Reads the photograph's file; DataError or FormatError where it is not there or damaged."""
+        read_proposals(self._file(photograph))
+
+    def find(self, photograph: Path, image: NDArray[np.uint8]) -> FoundBoxes:
+        """InputError where the file belongs to a photograph of another size."""
+        file = self._file(photograph)
+        stored = read_proposals(file)
+        if stored.image_size != image.shape[:2]:
+            (height, width), (h, w) = stored.image_size, image.shape[:2]
+            raise InputError(f"{file}: proposals of a photograph of {width}×{height}; {photograph} has {w}×{h}")
+        return FoundBoxes(stored.found.boxes, "image", f"stored, Edge Boxes on {stored.found.edge_source} edges")
+
+    def adapt(self, recipe: Recipe) -> Recipe:
+        """The stored boxes are tight, as Edge Boxes gave them."""
+        return _extended_here(recipe)
+
+    def _file(self, photograph: Path) -> Path:
+        return self._folder / f"{photograph.stem}{self._suffix}"
+
+
+def _extended_here(recipe: Recipe) -> Recipe:
+    paper = RECIPES["paper"]
+    return dataclasses.replace(recipe, enlarge=paper.enlarge, square=paper.square)
+
+
 def box_source(proposals: str, edge_model: str | Path | None = None) -> BoxSource:
-    """The source named "edge-boxes", or a folder of .mat files."""
+    """The source named "edge-boxes", or a folder of .mat files, or of .npz or .json files of `repro proposals`."""
     if proposals == EDGE_BOXES:
         return EdgeBoxes(edge_model)
     if edge_model is not None:
         raise InputError("an edge model is of use to edge-boxes only; cached proposals need no edges")
-    return CachedBoxes(proposals)
+    cached = CachedBoxes(proposals)
+    kinds = [suffix for suffix in (".mat", ".npz", ".json") if any(Path(proposals).glob(f"*{suffix}"))]
+    if len(kinds) > 1:
+        raise InputError(
+            f"proposals '{proposals}': has {' and '.join(kinds)} files; a folder with one kind is expected"
+        )
+    return StoredBoxes(proposals, kinds[0]) if kinds and kinds[0] != ".mat" else cached

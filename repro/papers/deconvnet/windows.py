@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.data.boxes import enlarge_boxes
+from repro.data.proposals import release_offset
 from repro.errors import InputError
 from repro.papers.deconvnet.recipe import Recipe
 
@@ -36,7 +37,7 @@ def select_windows(
     if boxes_frame not in get_args(BoxesFrame):
         raise InputError(f"boxes_frame={boxes_frame!r}; expected 'image' or 'release'")
     if boxes_frame == "release":
-        windows = windows - np.array([height + 1, width + 1, height + 1, width + 1])
+        windows = windows - release_offset(image_size)
     windows = grow(windows, recipe.enlarge, recipe.square)
     sides = windows[:, 2:] - windows[:, :2] + 1
     windows = windows[sides.min(axis=1) >= recipe.min_side] if len(windows) else windows
