@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,8 @@ def write_proposals(path: Path, stored: StoredProposals) -> None:
     kind = path.suffix[1:]
     if kind not in FORMATS:
         raise InputError(f"{path}: proposals are written as {', '.join(f'.{name}' for name in FORMATS)}")
-    write_atomic(path, {"mat": _mat, "npz": _npz, "json": _json}[kind](stored))
+    writers: dict[str, Callable[[StoredProposals], bytes]] = {"mat": _mat, "npz": _npz, "json": _json}
+    write_atomic(path, writers[kind](stored))
 
 
 def read_proposals(path: str | Path) -> StoredProposals:
@@ -101,8 +102,8 @@ def _npz(stored: StoredProposals) -> bytes:
     return buffer.getvalue()
 
 
-def _json(stored: StoredProposals) -> str:
-    return json.dumps(_about(stored)) + "\n"
+def _json(stored: StoredProposals) -> bytes:
+    return (json.dumps(_about(stored)) + "\n").encode()
 
 
 def _about(stored: StoredProposals) -> dict[str, Any]:
