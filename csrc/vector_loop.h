@@ -2,7 +2,7 @@
 //
 // One binary must start on every x86-64, so the loop is compiled again for AVX2 and for AVX-512 and the choice made
 // when it runs. Functors handled this way must keep their sums per lane: then the bits are the same either way
-// (contraction into fused multiply-adds is off).
+// (contraction into fused multiply-adds is off). One that brings its own `loop_avx512(begin, end)` is asked for that.
 #pragma once
 
 #include "common.h"
@@ -29,10 +29,10 @@ __attribute__((target("avx2"))) void loop_avx2(const F& f, index_t begin, index_
   REPRO_INDEPENDENT for (index_t i = begin; i < end; ++i) f(i);
 }
 
+#define REPRO_AVX512 __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,prefer-vector-width=512")))
+
 template <typename F>
-__attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,prefer-vector-width=512"))) void loop_avx512(const F& f,
-                                                                                                       index_t begin,
-                                                                                                       index_t end) {
+REPRO_AVX512 void loop_avx512(const F& f, index_t begin, index_t end) {
   REPRO_INDEPENDENT for (index_t i = begin; i < end; ++i) f(i);
 }
 
@@ -49,7 +49,13 @@ inline Vectors widest_vectors() {
 template <typename F>
 void vector_loop(const F& f, index_t begin, index_t end) {
   static const Vectors vectors = widest_vectors();
-  if (vectors == Vectors::kAvx512) return loop_avx512(f, begin, end);
+  if (vectors == Vectors::kAvx512) {
+    if constexpr (requires { f.loop_avx512(begin, end); }) {
+      return f.loop_avx512(begin, end);
+    } else {
+      return loop_avx512(f, begin, end);
+    }
+  }
   vectors == Vectors::kAvx2 ? loop_avx2(f, begin, end) : loop_baseline(f, begin, end);
 }
 

@@ -16,7 +16,7 @@
 
 namespace repro::lattice {
 
-constexpr int kAhead = 6, kBlurAhead = 16;
+constexpr int kAhead = 40, kBlurAhead = 16;
 
 // What a slice multiplies by in d dimensions: a blur of all ones over a full lattice then returns ones.
 template <typename T>
@@ -42,7 +42,7 @@ struct Splat {
     for (int32_t e = row_start[vertex]; e < row_start[vertex + 1]; ++e) {
       const index_t ahead = row_point[e + kAhead < last ? e + kAhead : last];
       REPRO_PREFETCH(values + ahead * stride);
-      REPRO_PREFETCH(values + ahead * stride + W / 2);
+      REPRO_PREFETCH(values + ahead * stride + W - 1);
       const index_t point = row_point[e];
       const double weight = scale ? row_weight[e] * scale[point] : row_weight[e];
       const T* value = values + point * stride;

@@ -63,18 +63,17 @@ void for_each_row_range(const int32_t* row_start, index_t rows, const F& f) {
       0, parts, 1, [&](int64_t first, int64_t last) { f(boundary(first), last == parts ? rows : boundary(last)); });
 }
 
-// Splats W channels from `values` on and blurs them; returns whichever of the two buffers holds the result.
+// Splats W channels by `splat`, which writes into `one`, and blurs them; returns whichever of the two buffers holds the
+// result.
 //
 // A large lattice does not pass through memory once per axis: vertices are numbered by their keys, so a neighbour is at
 // most `reach` away, and a band of so many vertices can be blurred along the next axis as soon as the band after it is
 // done with this one. The bands of all axes that are under way together fit a cache. With two bands between one axis
 // and the next, the bands of one round depend on earlier rounds only and may run on as many threads.
-template <typename T, int W>
-T* splat_and_blur(const Arrays<T>& a, const T* values, index_t stride, const T* scale, bool transpose, T* one, T* two) {
+template <int W, typename T, typename S>
+T* splat_and_blur(const Arrays<T>& a, const S& splat, bool transpose, T* one, T* two) {
   std::fill_n(one, W, T(0));
   std::fill_n(two, W, T(0));
-  const Splat<T, W> splat{values, stride, scale, a.row_start, a.row_point, a.row_weight, a.row_start[a.vertices] - 1,
-                          one};
   const auto blur = [&](int step) {
     const int axis = transpose ? a.remainders - 1 - step : step;
     return Blur<T, W>{step % 2 ? two : one, a.neighbours + axis * a.vertices * 2, a.vertices - 1, step % 2 ? one : two};
@@ -105,6 +104,13 @@ T* splat_and_blur(const Arrays<T>& a, const T* values, index_t stride, const T* 
     });
   }
   return a.remainders % 2 ? two : one;
+}
+
+template <typename T, int W>
+T* splat_and_blur(const Arrays<T>& a, const T* values, index_t stride, const T* scale, bool transpose, T* one, T* two) {
+  const Splat<T, W> splat{values, stride, scale, a.row_start, a.row_point, a.row_weight, a.row_start[a.vertices] - 1,
+                          one};
+  return splat_and_blur<W>(a, splat, transpose, one, two);
 }
 
 // The largest difference between the numbers of two neighbours.

@@ -4,7 +4,7 @@
 // The arithmetic is that of lattice_filter and meanfield_step, operation by operation, so the bits are too.
 #pragma once
 
-#include "lattice/filter.h"
+#include "lattice/splat_cpu.h"
 #include "meanfield/meanfield.h"
 
 namespace repro::meanfield {
@@ -39,30 +39,34 @@ struct Scatter {
   }
 };
 
-// A vertex's weights times the points' scale, and a point's times the blur's gain and its scale: once per inference.
+// A vertex's entries with the points' scale in their weights: once per inference.
 template <typename T>
-struct ScaleRows {
+struct SplatEntries {
   const T* weight;
   const int32_t* point;
   const T* scale;  // per point, or null
-  T* out;
+  lattice::Entry<T>* out;
 
   REPRO_HD void operator()(index_t entry) const {
-    out[entry] = scale ? weight[entry] * scale[point[entry]] : weight[entry];
+    const int32_t from = point[entry];
+    out[entry] = {from, scale ? weight[entry] * scale[from] : weight[entry]};
   }
 };
 
+// A point's entries, with the blur's gain and the point's scale in their weights; row 0 of a lattice is no vertex.
 template <typename T>
-struct ScalePoints {
+struct SliceEntries {
   const T* weight;
+  const int32_t* offset;
   T alpha;
   const T* scale;  // per point, or null
   int remainders;
-  T* out;
+  lattice::Entry<T>* out;
 
   REPRO_HD void operator()(index_t point) const {
     const T factor = scale ? alpha * scale[point] : alpha;
-    for (int r = 0; r < remainders; ++r) out[point * remainders + r] = weight[point * remainders + r] * factor;
+    for (index_t i = point * remainders; i < (point + 1) * remainders; ++i)
+      out[i] = {offset[i] + 1, weight[i] * factor};
   }
 };
 
@@ -71,21 +75,21 @@ struct ScalePoints {
 template <typename T, int R, int W>
 struct AddMessage {
   const T* lattice;
-  const int32_t* offsets;
-  const T* weights;
-  const T* compatibility;  // one number, or W of this block
+  const lattice::Entry<T>* entries;  // kEntriesAhead more than there are
+  const T* compatibility;            // one number, or W of this block
   bool potts;
-  index_t last;  // point
   const T* from;
   T* to;
 
   REPRO_HD void operator()(index_t point) const {
     T message[W] = {};
-    const index_t ahead = min_of(point + 3, last) * R;
+    const lattice::Entry<T>* mine = entries + point * R;
     for (int r = 0; r < R; ++r) {
-      REPRO_PREFETCH(lattice + (static_cast<index_t>(offsets[ahead + r]) + 1) * W);
-      const T weight = weights[point * R + r];
-      const T* row = lattice + (static_cast<index_t>(offsets[point * R + r]) + 1) * W;
+      const T* ahead = lattice + static_cast<index_t>(mine[r + kPointsAhead * R].row) * W;
+      REPRO_PREFETCH(ahead);
+      REPRO_PREFETCH(ahead + W - 1);
+      const T weight = mine[r].weight;
+      const T* row = lattice + static_cast<index_t>(mine[r].row) * W;
       REPRO_LANES
       for (int i = 0; i < W; ++i) message[i] += weight * row[i];
     }
@@ -100,6 +104,10 @@ struct AddMessage {
       for (int i = 0; i < W; ++i) z[i] = old[i] - compatibility[i] * message[i];
     }
   }
+
+ private:
+  static constexpr int kPointsAhead = 7;
+  static_assert(kPointsAhead * R < lattice::kEntriesAhead);
 };
 
 // Adds all kernels' messages, where a compatibility is a matrix and so needs the message of every block at once.
@@ -149,29 +157,83 @@ struct AddMessages {
   }
 };
 
-// The new probabilities of a point from its energies, in the three steps of a softmax: done for some hundred points one
-// step after another, a processor need not wait for the reductions inside a point.
+// The softmax of some dozen points' energies, in place: each step for all of them before the next, so that a processor
+// need not wait for the reductions inside a point, and the exponentials are one loop whatever the width of a row.
 template <typename T, int W>
-struct Finish {
-  T* energies;       // overwritten
-  T* q;              // may be `energies` where nothing is kept
-  T kept, replaced;  // shares of the old probabilities and of the new
+struct LessHighest {
+  T* z;
   index_t block_stride;
   int blocks;
 
-  REPRO_HD T highest(index_t point) const { return highest_of(energies + point * W, W, block_stride, blocks); }
-
-  REPRO_HD T exponentials(index_t point, T highest) const {
-    return meanfield::exponentials(energies + point * W, highest, W, block_stride, blocks);
+  REPRO_HD void operator()(index_t point) const {
+    T* row = z + point * W;
+    const T highest = highest_of(row, W, block_stride, blocks);
+    for (int block = 0; block < blocks; ++block) {
+      T* at = row + block * block_stride;
+      REPRO_LANES
+      for (int i = 0; i < W; ++i) at[i] -= highest;
+    }
   }
+};
 
-  REPRO_HD void scale(index_t point, T inverse) const {
-    T* z = energies + point * W;
-    scale_rows(z, inverse, W, block_stride, blocks);
-    if (q == energies) return;
+template <typename T>
+struct Exponential {
+  T* z;
+
+  REPRO_HD void operator()(index_t i) const { z[i] = exp_nonpositive(z[i]); }
+};
+
+template <typename T, int W>
+struct LaneSums {
+  const T* z;
+  index_t block_stride;
+  int blocks;
+  index_t first;  // point
+  T* sums;        // points from the first on × kLanes
+
+  REPRO_HD void operator()(index_t point) const {
+    T total[kLanes] = {};
+    for (int block = 0; block < blocks; ++block) {
+      const T* row = z + block * block_stride + point * W;
+      for (int group = 0; group < W; group += kLanes) {
+        REPRO_LANES
+        for (int i = 0; i < kLanes; ++i) total[i] += row[group + i];
+      }
+    }
+    T* to = sums + (point - first) * kLanes;
+    REPRO_LANES
+    for (int i = 0; i < kLanes; ++i) to[i] = total[i];
+  }
+};
+
+template <typename T>
+struct InverseSum {
+  const T* sums;
+  T* inverse;
+
+  REPRO_HD void operator()(index_t point) const {
+    const T* t = sums + point * kLanes;
+    inverse[point] = T(1) / (((t[0] + t[4]) + (t[2] + t[6])) + ((t[1] + t[5]) + (t[3] + t[7])));
+  }
+};
+
+template <typename T, int W>
+struct Normalise {
+  T* z;
+  T* q;              // may be z where nothing is kept
+  T kept, replaced;  // shares of the old probabilities and of the new
+  index_t block_stride;
+  int blocks;
+  index_t first;     // point
+  const T* inverse;  // of the sums, from the first point on
+
+  REPRO_HD void operator()(index_t point) const {
+    T* row = z + point * W;
+    scale_rows(row, inverse[point - first], W, block_stride, blocks);
+    if (q == z) return;
     for (int block = 0; block < blocks; ++block) {
       T* to = q + block * block_stride + point * W;
-      const T* from = z + block * block_stride;
+      const T* from = row + block * block_stride;
       REPRO_LANES
       for (int i = 0; i < W; ++i) to[i] = kept * to[i] + replaced * from[i];
     }

@@ -8,7 +8,6 @@
 #include "lattice/filter_cpu.h"
 #include "meanfield/arguments.h"
 #include "meanfield/fused.h"
-#include "vectorised.h"
 
 namespace repro::meanfield {
 namespace {
@@ -18,32 +17,33 @@ using lattice::Buffer;
 // A lattice with its weights scaled, and room for one block of channels.
 template <typename T, int W>
 class ScaledLattice {
+  using Entry = lattice::Entry<T>;
+
  public:
   ScaledLattice(const lattice::LatticeTensors& tensors, const T* scale_in, const T* scale_out)
       : arrays_(tensors),
-        row_weight_(arrays_.row_start[arrays_.vertices]),
-        weight_(arrays_.points * arrays_.remainders),
+        splat_(arrays_.row_start[arrays_.vertices] + lattice::kEntriesAhead),
+        slice_(arrays_.points * arrays_.remainders + lattice::kEntriesAhead),
         one_((arrays_.vertices + 1) * W),
         two_((arrays_.vertices + 1) * W) {
-    for_each(arrays_.points * arrays_.remainders, 2,
-             ScaleRows<T>{arrays_.row_weight, arrays_.row_point, scale_in, row_weight_.get()});
+    const index_t entries = arrays_.points * arrays_.remainders;
+    for_each(entries, 2, SplatEntries<T>{arrays_.row_weight, arrays_.row_point, scale_in, splat_.get()});
     for_each(arrays_.points, 2 * arrays_.remainders,
-             ScalePoints<T>{arrays_.weights, arrays_.alpha(), scale_out, arrays_.remainders, weight_.get()});
+             SliceEntries<T>{arrays_.weights, arrays_.offsets, arrays_.alpha(), scale_out, arrays_.remainders,
+                             slice_.get()});
+    for (Entry* list : {splat_.get(), slice_.get()}) std::fill_n(list + entries, lattice::kEntriesAhead, Entry{});
     arrays_.reach = lattice::neighbour_reach(arrays_.neighbours, arrays_.vertices, arrays_.remainders);
-    arrays_.row_weight = row_weight_.get();
-    arrays_.weights = weight_.get();
   }
 
   void filter(const T* rows) {
-    blurred_ = lattice::splat_and_blur<T, W>(arrays_, rows, W, nullptr, false, one_.get(), two_.get());
+    const lattice::SplatRows<T, W> splat{rows, arrays_.row_start, splat_.get(), one_.get()};
+    blurred_ = lattice::splat_and_blur<W>(arrays_, splat, false, one_.get(), two_.get());
   }
 
   // The message of the last block filtered, for points [begin, end).
   void add(index_t begin, index_t end, const T* compatibility, bool potts, const T* from, T* to) const {
     const auto run = [&]<int R>() {
-      vector_loop(AddMessage<T, R, W>{blurred_, arrays_.offsets, arrays_.weights, compatibility, potts,
-                                      arrays_.points - 1, from, to},
-                  begin, end);
+      vector_loop(AddMessage<T, R, W>{blurred_, slice_.get(), compatibility, potts, from, to}, begin, end);
     };
     switch (arrays_.remainders) {
       case 2:
@@ -67,30 +67,32 @@ class ScaledLattice {
 
   // The same message by itself.
   void slice(T* rows) const {
-    for_each_vector(arrays_.points, arrays_.remainders * W,
-                    lattice::Slice<T, W>{blurred_, arrays_.offsets, arrays_.weights, arrays_.remainders, T(1), nullptr,
-                                         rows, W, arrays_.points - 1});
+    const T none = T(1);
+    std::fill_n(rows, arrays_.points * W, T(0));
+    for_each_range(arrays_.points, arrays_.remainders * W,
+                   [&](index_t begin, index_t end) { add(begin, end, &none, true, rows, rows); });
   }
 
  private:
   lattice::Arrays<T> arrays_;
-  Buffer<T> row_weight_, weight_, one_, two_;
+  Buffer<Entry> splat_, slice_;
+  Buffer<T> one_, two_;
   T* blurred_ = nullptr;
 };
 
-constexpr index_t kChunk = 256;  // points whose rows stay in the first cache
+constexpr index_t kChunk = 64;  // points whose rows stay in the first cache
 
+// Probabilities of points [begin, end), at most kChunk, from their energies z, which are overwritten.
 template <typename T, int W>
-void finish_chunk(const Finish<T, W>& finish, index_t begin, index_t end) {
-  T highest[kChunk], inverse[kChunk];
-  const auto one = [&] REPRO_INLINE_LAMBDA(index_t point) { highest[point - begin] = finish.highest(point); };
-  const auto two = [&] REPRO_INLINE_LAMBDA(index_t point) {
-    inverse[point - begin] = finish.exponentials(point, highest[point - begin]);
-  };
-  const auto three = [&] REPRO_INLINE_LAMBDA(index_t point) { finish.scale(point, inverse[point - begin]); };
-  vector_loop(one, begin, end);
-  vector_loop(two, begin, end);
-  vector_loop(three, begin, end);
+void softmax_chunk(T* z, T* q, T kept, T replaced, index_t block_stride, int blocks, index_t begin, index_t end) {
+  alignas(64) T sums[kChunk * kLanes], inverse[kChunk];
+  vector_loop(LessHighest<T, W>{z, block_stride, blocks}, begin, end);
+  for (int block = 0; block < blocks; ++block) {
+    vector_loop(Exponential<T>{z + block * block_stride}, begin * W, end * W);
+  }
+  vector_loop(LaneSums<T, W>{z, block_stride, blocks, begin, sums}, begin, end);
+  vector_loop(InverseSum<T>{sums, inverse}, 0, end - begin);
+  vector_loop(Normalise<T, W>{z, q, kept, replaced, block_stride, blocks, begin, inverse}, begin, end);
 }
 
 template <typename T, int W>
@@ -126,7 +128,9 @@ class Inference {
         const T* from = unary_.get() + b * stride_;
         std::copy(from + begin * W, from + end * W, q_.get() + b * stride_ + begin * W);
       }
-      finish({q_.get(), q_.get(), T(0), T(1), stride_, blocks_}, begin, end);
+      for (index_t at = begin; at < end; at += kChunk) {
+        softmax_chunk<T, W>(q_.get(), q_.get(), T(0), T(1), stride_, blocks_, at, min_of(at + kChunk, end));
+      }
     });
     for (int64_t i = 0; i < arguments_.iterations; ++i) has_matrix_ ? step_with_matrix() : step();
 
@@ -141,13 +145,9 @@ class Inference {
   Compatibility kind(std::size_t k) const { return kind_of(arguments_.compatibilities[k]); }
   T* energies() const { return energies_ ? energies_->get() : q_.get(); }
 
-  static void finish(const Finish<T, W>& all, index_t begin, index_t end) {
-    for (index_t at = begin; at < end; at += kChunk) finish_chunk(all, at, min_of(at + kChunk, end));
-  }
-
-  Finish<T, W> finishing() const {
-    return {energies(), q_.get(), static_cast<T>(1 - arguments_.relaxation), static_cast<T>(arguments_.relaxation),
-            stride_,    blocks_};
+  void finish(index_t begin, index_t end) const {
+    const T kept = static_cast<T>(1 - arguments_.relaxation), replaced = static_cast<T>(arguments_.relaxation);
+    softmax_chunk<T, W>(energies(), q_.get(), kept, replaced, stride_, blocks_, begin, end);
   }
 
   // A compatibility with zeros up to the end of the last block.
@@ -178,7 +178,7 @@ class Inference {
             from = z;
           }
           if (from == unary) std::copy(unary + at * W, unary + stop * W, z + at * W);
-          if (last) finish_chunk(finishing(), at, stop);
+          if (last) finish(at, stop);
         }
       });
     }
@@ -194,8 +194,11 @@ class Inference {
       all.kernels[k] = {messages_[k]->get(), compatibilities_[k].data(), kind(k)};
     }
     for_each_range(points_, 32 * W * blocks_, [&](index_t begin, index_t end) {
-      vector_loop(all, begin, end);
-      finish(finishing(), begin, end);
+      for (index_t at = begin; at < end; at += kChunk) {
+        const index_t stop = min_of(at + kChunk, end);
+        vector_loop(all, at, stop);
+        finish(at, stop);
+      }
     });
   }
 
