@@ -21,6 +21,13 @@
 #define REPRO_HD inline __attribute__((always_inline))
 #endif
 
+// Keeps GCC from unrolling a loop over lanes before it could become one vector operation.
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__)
+#define REPRO_LANES _Pragma("GCC unroll 1")
+#else
+#define REPRO_LANES
+#endif
+
 namespace repro {
 
 // Sizes and flat indices are 64 bits wide everywhere: a batch of score maps passes 2^31 elements.

@@ -5,7 +5,7 @@
 
 #include <immintrin.h>
 
-#include "conv/shuffle.h"
+#include "shuffle.h"
 
 #define REPRO_TARGET __attribute__((target("avx2,fma")))
 #define REPRO_LAMBDA __attribute__((target("avx2,fma"), always_inline))

@@ -5,7 +5,7 @@
 
 #include <immintrin.h>
 
-#include "conv/shuffle.h"
+#include "shuffle.h"
 
 #define REPRO_TARGET __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")))
 #define REPRO_LAMBDA __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"), always_inline))

@@ -1,6 +1,6 @@
 // The steps of winograd.h and dense.h for any processor: vectors of four floats, no fused multiply-add.
 #include "conv/dense.h"
-#include "conv/shuffle.h"
+#include "shuffle.h"
 
 #define REPRO_TARGET
 #define REPRO_LAMBDA __attribute__((always_inline))

@@ -9,36 +9,6 @@
 
 namespace repro::meanfield {
 
-// Energies labels×points, negated, into rows; -inf beyond the labels, whose probability is then zero.
-template <typename T, int W>
-struct Gather {
-  const T* planes;
-  index_t points;
-  int labels, block;
-  T* rows;  // of this block
-
-  REPRO_HD void operator()(index_t point) const {
-    for (int i = 0; i < W; ++i) {
-      const int label = block * W + i;
-      rows[point * W + i] = label < labels ? -planes[label * points + point] : -std::numeric_limits<T>::infinity();
-    }
-  }
-};
-
-template <typename T, int W>
-struct Scatter {
-  const T* rows;  // of this block
-  index_t points;
-  int labels, block;
-  T* planes;
-
-  REPRO_HD void operator()(index_t point) const {
-    for (int i = 0; i < W && block * W + i < labels; ++i) {
-      planes[(block * W + i) * points + point] = rows[point * W + i];
-    }
-  }
-};
-
 // A vertex's entries with the points' scale in their weights: once per inference.
 template <typename T>
 struct SplatEntries {

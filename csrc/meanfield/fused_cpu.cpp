@@ -8,6 +8,8 @@
 #include "lattice/filter_cpu.h"
 #include "meanfield/arguments.h"
 #include "meanfield/fused.h"
+#include "meanfield/transpose_cpu.h"
+#include "pages.h"
 
 namespace repro::meanfield {
 namespace {
@@ -27,10 +29,10 @@ class ScaledLattice {
         one_((arrays_.vertices + 1) * W),
         two_((arrays_.vertices + 1) * W) {
     const index_t entries = arrays_.points * arrays_.remainders;
-    for_each(entries, 2, SplatEntries<T>{arrays_.row_weight, arrays_.row_point, scale_in, splat_.get()});
-    for_each(arrays_.points, 2 * arrays_.remainders,
-             SliceEntries<T>{arrays_.weights, arrays_.offsets, arrays_.alpha(), scale_out, arrays_.remainders,
-                             slice_.get()});
+    for_each_vector(entries, 2, SplatEntries<T>{arrays_.row_weight, arrays_.row_point, scale_in, splat_.get()});
+    for_each_vector(arrays_.points, 2 * arrays_.remainders,
+                    SliceEntries<T>{arrays_.weights, arrays_.offsets, arrays_.alpha(), scale_out, arrays_.remainders,
+                                    slice_.get()});
     for (Entry* list : {splat_.get(), slice_.get()}) std::fill_n(list + entries, lattice::kEntriesAhead, Entry{});
     arrays_.reach = lattice::neighbour_reach(arrays_.neighbours, arrays_.vertices, arrays_.remainders);
   }
@@ -120,30 +122,43 @@ class Inference {
 
   Tensor run() {
     const T* planes = arguments_.unary.const_data_ptr<T>();
-    for (int b = 0; b < blocks_; ++b) {
-      for_each_vector(points_, 2 * W, Gather<T, W>{planes, points_, labels_, b, unary_.get() + b * stride_});
-    }
-    for_each_range(points_, 8 * W * blocks_, [&](index_t begin, index_t end) {
+    for_each_chunk([&](index_t begin, index_t end) {
       for (int b = 0; b < blocks_; ++b) {
-        const T* from = unary_.get() + b * stride_;
-        std::copy(from + begin * W, from + end * W, q_.get() + b * stride_ + begin * W);
+        T* unary = unary_.get() + b * stride_;
+        for_each_tile(Gather<T, W>{planes, points_, labels_, b, unary}, begin, end);
+        std::copy(unary + begin * W, unary + end * W, q_.get() + b * stride_ + begin * W);
       }
-      for (index_t at = begin; at < end; at += kChunk) {
-        softmax_chunk<T, W>(q_.get(), q_.get(), T(0), T(1), stride_, blocks_, at, min_of(at + kChunk, end));
-      }
+      softmax_chunk<T, W>(q_.get(), q_.get(), T(0), T(1), stride_, blocks_, begin, end);
     });
     for (int64_t i = 0; i < arguments_.iterations; ++i) has_matrix_ ? step_with_matrix() : step();
 
     Tensor out = torch::stable::new_empty(arguments_.unary, {labels_, points_});
-    for (int b = 0; b < blocks_; ++b) {
-      for_each(points_, 2 * W, Scatter<T, W>{q_.get() + b * stride_, points_, labels_, b, out.mutable_data_ptr<T>()});
-    }
+    prefer_huge_pages(out.mutable_data_ptr(), labels_ * points_ * sizeof(T));
+    for_each_chunk([&](index_t begin, index_t end) {
+      for (int b = 0; b < blocks_; ++b) {
+        const T* q = q_.get() + b * stride_;
+        for_each_tile(Scatter<T, W>{q, points_, labels_, b, out.mutable_data_ptr<T>()}, begin, end);
+      }
+    });
     return out;
   }
 
  private:
   Compatibility kind(std::size_t k) const { return kind_of(arguments_.compatibilities[k]); }
   T* energies() const { return energies_ ? energies_->get() : q_.get(); }
+
+  // Calls f(begin, end) for pieces of at most kChunk points, a multiple of kTile apart, over threads.
+  template <typename F>
+  void for_each_chunk(const F& f) const {
+    for_each_range(ceil_div(points_, kChunk), 16 * W * blocks_ * kChunk, [&](index_t begin, index_t end) {
+      for (index_t chunk = begin; chunk < end; ++chunk) f(chunk * kChunk, min_of((chunk + 1) * kChunk, points_));
+    });
+  }
+
+  template <typename F>
+  static void for_each_tile(const F& f, index_t begin, index_t end) {
+    vector_loop(f, begin / kTile, ceil_div(end, kTile));
+  }
 
   void finish(index_t begin, index_t end) const {
     const T kept = static_cast<T>(1 - arguments_.relaxation), replaced = static_cast<T>(arguments_.relaxation);
@@ -167,19 +182,16 @@ class Inference {
       const bool last = b + 1 == blocks_;
       const T* unary = unary_.get() + b * stride_;
       T* z = energies() + b * stride_;
-      for_each_range(points_, 16 * W, [&](index_t begin, index_t end) {
-        for (index_t at = begin; at < end; at += kChunk) {
-          const index_t stop = min_of(at + kChunk, end);
-          const T* from = unary;
-          for (std::size_t k = 0; k < lattices_.size(); ++k) {
-            const bool potts = kind(k) == Compatibility::kPotts;
-            const T* compatibility = compatibilities_[k].data();
-            lattices_[k]->add(at, stop, potts ? compatibility : compatibility + b * W, potts, from, z);
-            from = z;
-          }
-          if (from == unary) std::copy(unary + at * W, unary + stop * W, z + at * W);
-          if (last) finish(at, stop);
+      for_each_chunk([&](index_t begin, index_t end) {
+        const T* from = unary;
+        for (std::size_t k = 0; k < lattices_.size(); ++k) {
+          const bool potts = kind(k) == Compatibility::kPotts;
+          const T* compatibility = compatibilities_[k].data();
+          lattices_[k]->add(begin, end, potts ? compatibility : compatibility + b * W, potts, from, z);
+          from = z;
         }
+        if (from == unary) std::copy(unary + begin * W, unary + end * W, z + begin * W);
+        if (last) finish(begin, end);
       });
     }
   }
@@ -193,12 +205,9 @@ class Inference {
       }
       all.kernels[k] = {messages_[k]->get(), compatibilities_[k].data(), kind(k)};
     }
-    for_each_range(points_, 32 * W * blocks_, [&](index_t begin, index_t end) {
-      for (index_t at = begin; at < end; at += kChunk) {
-        const index_t stop = min_of(at + kChunk, end);
-        vector_loop(all, at, stop);
-        finish(at, stop);
-      }
+    for_each_chunk([&](index_t begin, index_t end) {
+      vector_loop(all, begin, end);
+      finish(begin, end);
     });
   }
 

@@ -8,13 +8,6 @@
 
 #include "meanfield/exp.h"
 
-// Keeps GCC from unrolling a loop over lanes before it could become one vector operation.
-#if defined(__GNUC__) && !defined(__clang__) && !defined(__CUDACC__)
-#define REPRO_LANES _Pragma("GCC unroll 1")
-#else
-#define REPRO_LANES
-#endif
-
 namespace repro::meanfield {
 
 constexpr int kLanes = 8;  // rows are padded to a multiple of it

@@ -8,13 +8,13 @@
 #endif
 
 #ifndef REPRO_SHUFFLE
-namespace repro::conv {
+namespace repro {
 
 template <typename Vec>
 struct IndicesOf {
   using type = int __attribute__((vector_size(sizeof(Vec))));
 };
 
-}  // namespace repro::conv
-#define REPRO_SHUFFLE(Vec, a, b, ...) __builtin_shuffle(a, b, typename repro::conv::IndicesOf<Vec>::type{__VA_ARGS__})
+}  // namespace repro
+#define REPRO_SHUFFLE(Vec, a, b, ...) __builtin_shuffle(a, b, typename repro::IndicesOf<Vec>::type{__VA_ARGS__})
 #endif
