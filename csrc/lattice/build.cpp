@@ -21,17 +21,24 @@ namespace {
 using torch::headeronly::ScalarType;
 using Parts = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
 
-// Shows the keys of a group of points to a table; each entry of `numbers` becomes the table's number of that vertex.
+// Shows the keys of groups of points to a table; each entry of `numbers` becomes the table's number of that vertex. One
+// call is for all groups of a thread, as in EmbedGroups.
 template <typename Key, int D>
-struct ShowGroup {
+struct ShowGroups {
   const KeySpace<Key, D>& space;
   const int32_t* cells;
   const int8_t* ranks;
   index_t points, points_per_image;
   VertexTable<Key>& table;
-  int32_t* numbers;  // points × (D + 1)
+  int32_t* numbers;    // points × (D + 1)
+  index_t begin, end;  // groups
 
-  REPRO_HD void operator()(index_t group) const {
+  REPRO_HD void operator()(index_t) const {
+    for (index_t group = begin; group < end; ++group) show(group);
+  }
+
+ private:
+  REPRO_HD void show(index_t group) const {
     const index_t first = group * kPoints;
     Key image[kPoints], key[D + 1][kPoints];
     index_t now = first / points_per_image, next = (now + 1) * points_per_image;
@@ -111,9 +118,9 @@ class Builder {
     offsets_ = ints({total_, D + 1});
     std::vector<VertexTable<Key>> tables(parts_);
     for_each_part(embedding.groups, parts_, [&](index_t part, index_t begin, index_t end) {
-      vector_loop(ShowGroup<Key, D>{space, embedding.cells.get(), embedding.ranks.get(), total_, points_, tables[part],
-                                    offsets_.mutable_data_ptr<int32_t>()},
-                  begin, end);
+      vector_loop(ShowGroups<Key, D>{space, embedding.cells.get(), embedding.ranks.get(), total_, points_, tables[part],
+                                     offsets_.mutable_data_ptr<int32_t>(), begin, end},
+                  0, 1);
     });
     for (index_t image = 0; has_ghosts_ && image < images_; ++image) {
       Key key = space.pack(ghost_.cell, static_cast<Key>(image));

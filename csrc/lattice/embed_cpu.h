@@ -25,9 +25,10 @@ struct Extent {
   }
 };
 
-// One group of kPoints points; the lanes of a last, shorter group repeat its last point.
+// Groups of kPoints points; the lanes of a last, shorter group repeat its last point. One call is for all groups of a
+// thread: they share an extent, and what vector_loop calls must be independent.
 template <typename T, int D>
-struct EmbedGroup {
+struct EmbedGroups {
   const T* features;  // points × D
   index_t points;
   const Scale<T, D>& scale;
@@ -35,8 +36,14 @@ struct EmbedGroup {
   int32_t* cells;  // groups × D × kPoints
   int8_t* ranks;   // groups × (D + 1) × kPoints
   Extent<D>& extent;
+  index_t begin, end;  // groups
 
-  REPRO_HD void operator()(index_t group) const {
+  REPRO_HD void operator()(index_t) const {
+    for (index_t group = begin; group < end; ++group) embed(group);
+  }
+
+ private:
+  REPRO_HD void embed(index_t group) const {
     const index_t first = group * kPoints, last = points - 1;
     T feature[D][kPoints];
     for (int l = 0; l < kPoints; ++l) {
@@ -69,7 +76,6 @@ struct EmbedGroup {
     }
   }
 
- private:
   REPRO_HD index_t first_refused(index_t first) const {
     Simplex<T, D> simplex;
     index_t point = first;
@@ -93,8 +99,9 @@ class Embedding {
     const Scale<T, D> scale;
     std::vector<Extent<D>> extents(parts);
     for_each_part(groups, parts, [&](index_t part, index_t begin, index_t end) {
-      vector_loop(EmbedGroup<T, D>{features, points, scale, weights, cells.get(), ranks.get(), extents[part]}, begin,
-                  end);
+      vector_loop(
+          EmbedGroups<T, D>{features, points, scale, weights, cells.get(), ranks.get(), extents[part], begin, end}, 0,
+          1);
     });
     std::fill_n(low, D, std::numeric_limits<int32_t>::max());
     std::fill_n(high, D, std::numeric_limits<int32_t>::min());
