@@ -30,15 +30,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--edge-model", metavar="FILE", help="structured-forest model for Edge Boxes (default: gradient edges)")
     add("--max-proposals", type=int, metavar="N", help="windows scored per photograph (default: the recipe's, 50)")
     add("--recipe", default="release", choices=("release", "release_matlab", "paper"), help="default: release")
+    add("--set", action="append", default=[], metavar="FIELD=VALUE", help="change one field of the recipe; repeatable")
+    add("--ensemble", action="store_true", help="with FCN-8s, as EDeconvNet")
+    add("--fcn-weights", metavar="FILE", help="its .caffemodel (default: the model's own in weights/)")
     add("--no-crf", action="store_true", help="leave the CRF out")
-    add("--device", default="cpu", help="where the network runs (default: cpu)")
+    add("--device", default="cpu", help="where networks and CRF run (default: cpu)")
+    add("--numerics", default="native", help="native (default) or exact, as in `repro run`")
     add("--batch-size", type=int, metavar="N", help="windows per forward pass (default: the recipe's, 10)")
 
 
 def run(args: argparse.Namespace) -> int:
     from repro.cli.progress import progress
-    from repro.papers.deconvnet.models import load_model
+    from repro.papers.deconvnet.models import load_fcn, load_model
     from repro.papers.deconvnet.recipe import RECIPES
+    from repro.papers.deconvnet.recipe_text import with_settings
     from repro.papers.deconvnet.sources import box_source
 
     changes = {"max_proposals": args.max_proposals, "batch_size": args.batch_size}
@@ -49,11 +54,17 @@ def run(args: argparse.Namespace) -> int:
     source = box_source(args.proposals, args.edge_model)
     for job in jobs:
         source.check(job.image)
-    scorer, recipe = load_model(args.model, args.weights, source.adapt(recipe), args.device)
+    where = (args.device, args.numerics)
+    scorer, recipe = load_model(args.model, args.weights, source.adapt(recipe), *where)
+    fcn = None
+    if args.ensemble or args.fcn_weights:
+        fcn, recipe = load_fcn(args.model, args.fcn_weights, recipe, *where)
+    # what the user sets outranks what a model changes
+    tools = _Tools(source, scorer, fcn, with_settings(recipe, args.set), args.device)
     Path(args.output, "overlays").mkdir(parents=True, exist_ok=True)
-    with progress("segmenting, windows", total=len(jobs) * recipe.max_proposals) as step:
+    with progress("segmenting, windows", total=len(jobs) * tools.recipe.max_proposals) as step:
         for job in jobs:
-            _segment(job, source, scorer, recipe, step)
+            _segment(job, tools, step)
     print(f"label pictures: {len(jobs)} in {args.output}, overlays in {Path(args.output, 'overlays')}")
     return 0
 
@@ -62,6 +73,14 @@ class _Job(NamedTuple):
     image: Path
     labels: Path
     overlay: Path
+
+
+class _Tools(NamedTuple):
+    source: BoxSource
+    scorer: Scorer
+    fcn: Scorer | None
+    recipe: Recipe
+    device: str
 
 
 def _jobs(args: argparse.Namespace) -> list[_Job]:
@@ -85,14 +104,17 @@ def _jobs(args: argparse.Namespace) -> list[_Job]:
     return list(jobs.values())
 
 
-def _segment(job: _Job, source: BoxSource, scorer: Scorer, recipe: Recipe, step: Step) -> None:
+def _segment(job: _Job, tools: _Tools, step: Step) -> None:
     from repro.data.photograph import read_photograph
     from repro.papers.deconvnet import infer_image
+    from repro.papers.deconvnet.fcn import fcn_scores
     from repro.report.overlay import save_overlay
     from repro.report.palette import save_label_png
 
     image = read_photograph(job.image)
-    found = source.find(job.image, image)
+    recipe = tools.recipe
+    found = tools.source.find(job.image, image)
+    fcn = None if tools.fcn is None else fcn_scores(image, tools.fcn, recipe)
     start = scored = time.monotonic()
 
     def on_windows(count: int) -> None:
@@ -100,7 +122,9 @@ def _segment(job: _Job, source: BoxSource, scorer: Scorer, recipe: Recipe, step:
         scored = time.monotonic()
         step(count, job.image.name)
 
-    result = infer_image(image, found.boxes, scorer, recipe, boxes_frame=found.frame, on_windows=on_windows)
+    result = infer_image(
+        image, found.boxes, tools.scorer, recipe, fcn, found.frame, device=tools.device, on_windows=on_windows
+    )
     rest = time.monotonic() - scored
     used = len(result["windows"])
     step(recipe.max_proposals - used)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -22,15 +24,20 @@ def crop_batch(image: NDArray[np.uint8], windows: Windows, recipe: Recipe) -> to
     size = recipe.input_size
     batch = np.empty((len(windows), 3, size, size), np.float32)
     mean = np.array(recipe.mean_bgr)
-    for crop, window in zip(batch, windows, strict=True):
+
+    def fill(place: int) -> None:
         if recipe.resampling == "opencv":
-            x1, y1, x2, y2 = map(int, window)
-            resized = imresize(cut_window(image, (x1, y1, x2, y2), 0), (size, size), flavour="opencv").astype(
-                np.float64
-            )
+            x1, y1, x2, y2 = map(int, windows[place])
+            cut = cut_window(image, (x1, y1, x2, y2), 0)
+            resized = imresize(cut, (size, size), flavour="opencv").astype(np.float64)
         else:
-            resized = _resize_window(image, window, recipe)
-        crop[:] = (resized[:, :, ::-1] - mean).transpose(2, 0, 1)
+            resized = _resize_window(image, windows[place], recipe)
+        batch[place] = (resized[:, :, ::-1] - mean).transpose(2, 0, 1)
+
+    # a window to a thread at a time: each crop is its own, so the bits do not depend on their number
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        for _ in pool.map(fill, range(len(windows))):
+            pass
     return torch.from_numpy(batch)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from repro.errors import InputError
@@ -28,6 +29,7 @@ def infer_image(
     boxes_frame: BoxesFrame = "image",
     *,
     batch_size: int | None = None,
+    device: str | torch.device = "cpu",
     on_windows: Callable[[int], None] | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Label one photograph as DeconvNet does.
@@ -36,7 +38,8 @@ def infer_image(
     "image" (0-based in the photograph) or "release" (1-based in the release's padded frame, as in its cached .mat).
     scorer: callable, float32 tensor (n, 3, S, S), B, G, R minus mean -> (n, classes, S, S) scores, tensor or ndarray.
     recipe: "release", "release_matlab", "paper" or a `Recipe`; batch_size replaces the recipe's. fcn_scores:
-    (H, W, classes) FCN-8s scores, None: no ensemble. on_windows: called with the number of windows after each batch.
+    (H, W, classes) FCN-8s scores, None: no ensemble. device: where the CRF runs.
+    on_windows: called with the number of windows after each batch.
 
     Returns ``deconv_score`` (aggregated scores), ``ens_score`` (ensemble; without FCN scores the member itself, see
     `ensemble.combine`), ``unary`` (-log probability, may be +inf), each (H, W, classes) float64; ``ens_labels``
@@ -56,7 +59,7 @@ def infer_image(
     windows = select_windows(boxes, size, chosen, boxes_frame)
     deconv_score = aggregate_windows(image, windows, scorer, chosen, on_windows)
     combined = combine(deconv_score, fcn, chosen)
-    labels = combined.labels.copy() if chosen.crf is None else crf_labels(combined.unary, image, chosen)
+    labels = combined.labels.copy() if chosen.crf is None else crf_labels(combined.unary, image, chosen, device)
     return {
         "deconv_score": deconv_score,
         "ens_score": combined.score,
