@@ -46,6 +46,19 @@ def reading(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments that say how photographs become labels: the recipe, the proposals, the arithmetic."""
+    add = parser.add_argument
+    add("--recipe", default="release", choices=("release", "release_matlab", "paper"), help="default: release")
+    add("--set", action="append", default=[], metavar="FIELD=VALUE", help="change one field of the recipe; repeatable")
+    add(
+        "--proposals", default="edge-boxes", metavar="edge-boxes|DIR", help="DIR: cached NAME.mat (default: edge-boxes)"
+    )
+    add("--edge-model", metavar="FILE", help="structured-forest model for Edge Boxes (default: gradient edges)")
+    add("--device", default="cpu", help="where networks and CRF run (default: cpu)")
+    add("--numerics", default="native", help="native (default) or exact, as in `repro run`")
+
+
 def named_shapes(entries: Sequence[str]) -> dict[str, tuple[int, ...]]:
     """``["data=1,3,224,224"]`` -> {"data": (1, 3, 224, 224)}; InputError for anything else."""
     shapes = {}

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from repro.cli.arguments import add_recipe_arguments
 from repro.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from repro.papers.deconvnet.scorer import Scorer
     from repro.papers.deconvnet.sources import BoxSource
 
-EDGE_BOXES = "edge-boxes"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
@@ -26,16 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-o", "--output", required=True, metavar="DIR", help="labels go to DIR/NAME.png, overlays to DIR/overlays")
     add("--model", default="mini", choices=("mini", "deconvnet"), help="network (default: mini, which is shipped)")
     add("--weights", metavar="FILE", help=".caffemodel (default: the model's own in weights/)")
-    add("--proposals", default=EDGE_BOXES, metavar="edge-boxes|DIR", help="DIR: cached NAME.mat (default: edge-boxes)")
-    add("--edge-model", metavar="FILE", help="structured-forest model for Edge Boxes (default: gradient edges)")
     add("--max-proposals", type=int, metavar="N", help="windows scored per photograph (default: the recipe's, 50)")
-    add("--recipe", default="release", choices=("release", "release_matlab", "paper"), help="default: release")
-    add("--set", action="append", default=[], metavar="FIELD=VALUE", help="change one field of the recipe; repeatable")
+    add_recipe_arguments(parser)
     add("--ensemble", action="store_true", help="with FCN-8s, as EDeconvNet")
     add("--fcn-weights", metavar="FILE", help="its .caffemodel (default: the model's own in weights/)")
     add("--no-crf", action="store_true", help="leave the CRF out")
-    add("--device", default="cpu", help="where networks and CRF run (default: cpu)")
-    add("--numerics", default="native", help="native (default) or exact, as in `repro run`")
     add("--batch-size", type=int, metavar="N", help="windows per forward pass (default: the recipe's, 10)")
 
 

@@ -8,6 +8,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from repro.cli.arguments import add_recipe_arguments
 from repro.errors import ReproError
 
 if TYPE_CHECKING:
@@ -37,14 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--weights", metavar="DIR", help="folder of the model's .caffemodel files (default: weights/)")
     add("--prototxt", metavar="FILE", help="a network of your own in DeconvNet's place (weights under the usual name)")
     add("--fcn-prototxt", metavar="FILE", help="the same for FCN-8s")
-    add("--recipe", default="release", choices=("release", "release_matlab", "paper"), help="default: release")
-    add("--set", action="append", default=[], metavar="FIELD=VALUE", help="change one field of the recipe; repeatable")
-    add(
-        "--proposals", default="edge-boxes", metavar="edge-boxes|DIR", help="DIR: cached NAME.mat (default: edge-boxes)"
-    )
-    add("--edge-model", metavar="FILE", help="structured-forest model for Edge Boxes (default: gradient edges)")
-    add("--device", default="cpu", help="where networks and CRF run (default: cpu); cuda: one card per process")
-    add("--numerics", default="native", help="native (default) or exact, as in `repro run`")
+    add_recipe_arguments(parser)
     add("--backend", default="auto", choices=("auto", "gloo", "nccl"), help="of torch.distributed, under torchrun")
     add("--on-error", default="stop", choices=("stop", "skip"), help="at an image that cannot be read (default: stop)")
     add("--absent-class", default="nan", choices=("nan", "skip"), help="as in `repro evaluate` (default: nan)")
@@ -140,6 +134,7 @@ def _write(plan: Plan, outcome: Outcome, names: list[str]) -> None:
     print(as_text(outcome))
     if not plan.work.scored:
         print("no truth for this split: nothing is scored")
+    if not plan.work.scored or plan.about["split"] == "test":
         for row in plan.rows:
             archive = root / f"comp6_test_{row.name}.tar"
             write_archive(archive, plan.folder.results(row.name), names)

@@ -21,7 +21,7 @@ def fcn_input(image: NDArray[np.uint8], recipe: Recipe) -> torch.Tensor:
     side = recipe.fcn_size
     if side is not None and max(height, width) > side:
         raise InputError(
-            f"a photograph of {width}×{height} does not fit FCN-8s' {side}×{side} input; use fcn_size=None"
+            f"a photograph of {width}×{height} does not fit FCN-8s' {side}×{side} input; fcn_size=None takes it whole"
         )
     batch = np.zeros((1, 3, side or height, side or width), np.float32)
     centred = image[:, :, ::-1].astype(np.float64) - np.array(recipe.mean_bgr)

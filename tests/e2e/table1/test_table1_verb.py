@@ -159,3 +159,16 @@ def test_what_cannot_be_run_is_said_before_anything_is_written(
     assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "out" / "run.json").exists()
+
+
+def test_a_damaged_cache_of_boxes_and_other_arithmetic(
+    tmp_path: Path, command: Command, whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(tmp_path / "a", "--proposals", str(tmp_path), "--rows", "DeconvNet", "--limit", "1")) == 2
+    assert "s3_000000.mat" in capsys.readouterr().err
+    one = ("--rows", "FCN8s", "--limit", "1", "--cache", "0")
+    assert main(command(tmp_path / "b", *one, "--numerics", "exact")) == 0
+    planes = [load_label_png(out / "FCN8s" / DEVKIT_FOLDER / "s3_000000.png") for out in (tmp_path / "b", whole)]
+    assert np.mean(planes[0] == planes[1]) > 0.99
+    assert main(command(tmp_path / "b", *one, "--resume")) == 2
+    assert "FCN-8s numerics 'exact' there, 'native' asked for" in capsys.readouterr().err
