@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "evaluate": ("evaluate", "comp6 score of a folder of results"),
     "data": ("data", "make or convert data sets (shapes, stage1, stage2)"),
     "train": ("train", "train from a solver prototxt"),
+    "plot": ("plot", "draw loss and accuracy from logs of training"),
     "bn-testable": ("bn_testable", "turn batch-statistics BN into INFERENCE BN with averaged statistics"),
     "demo": ("demo", "the whole job on what is shipped"),
     "fetch": ("fetch", "download the authors' weights and data, checked and resumed"),

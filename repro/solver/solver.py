@@ -185,11 +185,22 @@ class Solver:
                     )
                 if stop.requested:
                     self._stopped(self.snapshot())
-            if self.schedule.snapshot_after_train and self.iteration > start:
+            wanted = self.schedule.snapshot_after_train or _due(self.iteration, self.schedule.snapshot)
+            if wanted and self.iteration > start:
                 self.snapshot()
+            if _due(self.iteration, self.schedule.display) and self.iteration > start:
+                self._show_final_loss()
             if _due(self.iteration, self.schedule.test_interval):
                 self.test()
         self.log.line("Optimization Done.")
+
+    @torch.no_grad()
+    def _show_final_loss(self) -> None:
+        """Caffe's last line: the loss that the trained net has on one batch more."""
+        self.net(**self._next_batch(self.feeds))
+        loss = float(self.net.loss)
+        shown = self.smoothed.add(loss) if self.optimizer.caffe == "bvlc" else loss
+        self.log.line(f"Iteration {self.iteration}, loss = {number(shown)}")
 
     def snapshot(self) -> Path | None:
         """Write model, solver state and feed state; the path of the solver state, or None without ``save``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -85,6 +86,7 @@ def test_lines_and_records_are_caffes(tmp_path: Path) -> None:
     log.close()
     shown = [line for line in lines if line.startswith("Iteration")]
     assert [line.split(",")[0] for line in shown] == [f"Iteration {i}" for i in (0, 0, 2, 2, 4, 4)]
+    assert not any("iter/s" in line for line in lines)
     assert shown[1] == "Iteration 0, lr = 0.01"
     assert lines[1] == "    Train net output #0: loss = 2.25 (* 1 = 2.25 loss)"
     assert lines[-1] == "Optimization Done."
@@ -94,6 +96,16 @@ def test_lines_and_records_are_caffes(tmp_path: Path) -> None:
     records = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
     assert [r["iteration"] for r in records] == [0, 2, 4]
     assert records[0]["outputs"] == {"loss": 2.25}
+
+
+def test_lines_of_bvlc_and_the_loss_after_training() -> None:
+    lines: list[str] = []
+    make(Schedule(max_iter=4, display=2), caffe="bvlc", log=TrainingLog(say=lines.append)).solve()
+    shown = [line for line in lines if line.startswith("Iteration")]
+    forms = (r"Iteration %d \([-+.\de]+ iter/s, [.\de-]+s/2 iters\), loss = [.\d]+", r"Iteration %d, lr = 0\.01")
+    expected = [form % i for i in (0, 2) for form in forms] + [r"Iteration 4, loss = [.\d]+"]
+    assert len(shown) == len(expected)
+    assert all(re.fullmatch(form, line) for form, line in zip(expected, shown, strict=True))
 
 
 def test_the_smoothed_loss_is_the_mean_of_the_last_losses() -> None:
@@ -136,6 +148,8 @@ def test_snapshots_come_at_their_interval_and_after_training() -> None:
     assert taken == [3, 6, 7]
     make(Schedule(max_iter=2, snapshot_after_train=False), save=save).solve()
     assert taken == [3, 6, 7]
+    make(Schedule(max_iter=4, snapshot=2, snapshot_after_train=False), save=save).solve()
+    assert taken == [3, 6, 7, 2, 4]
 
 
 def test_a_signal_ends_the_iteration_takes_a_snapshot_and_says_how_to_go_on() -> None:
