@@ -43,9 +43,12 @@ class BuildExtension(build_ext):
         work = ROOT / "build" / "extension"
         print(f"repro: torch {torch.version} in {torch.folder}")
         print("repro: CPU part: yes, always")
+        print("repro: NVRTC part: yes, always (for a GPU without nvcc; needs neither to build)")
         print(f"repro: CUDA part: {'yes' if choice.build else 'no'} ({choice.why})")
         steps = rules.cpu_steps(ROOT, work, torch, os.environ)
-        made = [steps[-1].output]
+        nvrtc = rules.nvrtc_steps(ROOT, work, torch, os.environ)
+        made = [steps[-1].output, nvrtc[-1].output]
+        steps += nvrtc
         if choice.build and rules.cuda_sources(ROOT):
             archs = os.environ.get("TORCH_CUDA_ARCH_LIST") or rules.DEFAULT_ARCH_LIST
             print(f"repro: {choice.nvcc} for architectures {archs}")
@@ -83,9 +86,10 @@ class Wheel(bdist_wheel):
 
 def data_files():
     found = []
-    for top in ("prototxt", "weights"):
+    for top in ("prototxt", "weights", "csrc"):
         for folder, _, names in sorted(os.walk(ROOT / top)):
-            paths = [Path(folder) / n for n in sorted(names)]
+            # of csrc the headers: what NVRTC compiles
+            paths = [Path(folder) / n for n in sorted(names) if top != "csrc" or n.endswith(".h")]
             small = [str(p.relative_to(ROOT)) for p in paths if p.stat().st_size <= LARGEST_SHIPPED]
             if small:
                 found.append((str(Path("share/repro") / Path(folder).relative_to(ROOT)), small))

@@ -1,7 +1,11 @@
 // What every op shares: the host/device mark, checks, index helpers, and the launcher `for_each`.
 //
-// A kernel is a functor called with an index; CPU and CUDA differ only in who calls it. This header has two faces:
-// nvcc sees no torch header, everyone else sees the stable ABI only.
+// A kernel is a functor called with an index; CPU and CUDA differ only in who calls it. This header has four faces:
+//
+// nvcc               the .cu files; no torch header
+// NVRTC              the functors and the kernel alone, compiled on the user's machine (nvrtc/std.h is its <cstdint>
+// ...) REPRO_NVRTC_HOST   the .cu files once more, by the host's compiler: they launch what NVRTC will compile everyone
+// else      torch's stable ABI (REPRO_SEES_TORCH)
 #pragma once
 
 #include <atomic>
@@ -9,16 +13,23 @@
 #include <limits>
 
 #ifdef __CUDACC__
+#ifndef __CUDACC_RTC__
 #include <cuda_runtime.h>
+#endif
 #define REPRO_HD __host__ __device__ __forceinline__
 #else
+#define REPRO_HD inline __attribute__((always_inline))
+#ifdef REPRO_NVRTC_HOST
+#include "nvrtc/launcher.h"
+#else
+#define REPRO_SEES_TORCH
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 
 #include <sstream>
 #include <stdexcept>
 #include <string>
-#define REPRO_HD inline __attribute__((always_inline))
+#endif
 #endif
 
 // Keeps GCC from unrolling a loop over lanes before it could become one vector operation.
@@ -60,9 +71,11 @@ REPRO_HD void raise_to(index_t* at, index_t value) {
 #endif
 }
 
-#ifdef __CUDACC__
-
+// Threads of a block, and blocks of a launch over n: what does not fit a grid is walked through by its threads.
 constexpr int kBlock = 256;
+REPRO_HD constexpr index_t blocks_for(index_t n) { return min_of(ceil_div(n, kBlock), 0x7fffffff); }
+
+#if defined(__CUDACC__)
 
 template <typename F>
 __global__ void __launch_bounds__(kBlock) for_each_kernel(index_t n, F f) {
@@ -70,14 +83,25 @@ __global__ void __launch_bounds__(kBlock) for_each_kernel(index_t n, F f) {
   for (index_t i = static_cast<index_t>(blockIdx.x) * kBlock + threadIdx.x; i < n; i += step) f(i);
 }
 
+#ifndef __CUDACC_RTC__
+
 // Calls f(i) for i in [0, n) on the stream, one thread each. Null on success, else the CUDA error's text.
 template <typename F>
 const char* for_each(index_t n, void* stream, F f) {
   if (n <= 0) return nullptr;
-  const index_t blocks = min_of(ceil_div(n, kBlock), std::numeric_limits<int32_t>::max());
-  for_each_kernel<<<static_cast<unsigned>(blocks), kBlock, 0, static_cast<cudaStream_t>(stream)>>>(n, f);
+  for_each_kernel<<<static_cast<unsigned>(blocks_for(n)), kBlock, 0, static_cast<cudaStream_t>(stream)>>>(n, f);
   const cudaError_t status = cudaGetLastError();
   return status == cudaSuccess ? nullptr : cudaGetErrorString(status);
+}
+
+#endif
+
+#elif defined(REPRO_NVRTC_HOST)
+
+// The same, by a kernel that NVRTC compiles when it is first launched.
+template <typename F>
+const char* for_each(index_t n, void* stream, const F& f) {
+  return n <= 0 ? nullptr : nvrtc::launch(nvrtc::kernel_of<F>(), n, blocks_for(n), kBlock, stream, &f);
 }
 
 #else

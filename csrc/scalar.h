@@ -113,7 +113,7 @@ REPRO_HD bfloat16 lowest<bfloat16>() {
   return {0xff7f};
 }
 
-#ifndef __CUDACC__
+#ifdef REPRO_SEES_TORCH
 
 // Calls f.template operator()<T>() with the element type of a floating tensor.
 template <typename F>

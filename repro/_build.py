@@ -3,13 +3,15 @@
 It imports neither torch nor the rest of the project: torch is only located on disk, so a build starts at once and a
 broken or missing extension cannot stand in the way of building it.
 
-Two shared objects, both opened with ``torch.ops.load_library`` and neither tied to a Python or a later torch:
+Three shared objects, all opened with ``torch.ops.load_library`` and none tied to a Python or a later torch:
 
-``_C.so``       the schemas and the CPU kernels
-``_C_cuda.so``  the CUDA kernels; needs ``nvcc`` to build but no GPU and no CUDA build of torch
+``_C.so``        the schemas and the CPU kernels
+``_C_cuda.so``   the CUDA kernels; needs ``nvcc`` to build but no GPU and no CUDA build of torch
+``_C_nvrtc.so``  the same CUDA ops for a build without ``nvcc``: all but the kernels, which NVRTC compiles on the user's
+                 machine, from the headers in ``csrc``, when they are first launched; needs a C++ compiler only
 
 A new op needs no edit here: every ``csrc/*/*.cpp`` belongs to the first, every ``csrc/*/*.cu`` and
-``csrc/*/*_binding.cpp`` to the second.
+``csrc/*/*_binding.cpp`` to the other two, of which one is opened.
 """
 
 from __future__ import annotations
@@ -53,6 +55,12 @@ NVCC_FLAGS = ("-std=c++20", "-O3", "-fmad=false", "--expt-relaxed-constexpr", "-
 
 DEFAULT_ARCH_LIST = "8.0;9.0+PTX"
 
+LAUNCHER = "nvrtc"  # the folder of csrc that belongs to no op
+
+# For the .cu files read as C++: they hold launches and, for a rehearsal without a GPU, the functors' loops, not worth
+# the minute that -O3 would take. At -O1 GCC no longer sees that an array is filled before it is read.
+NVRTC_HOST_FLAGS = ("-O1", "-Wno-maybe-uninitialized", "-x", "c++", "-DREPRO_NVRTC_HOST")
+
 
 class BuildError(Exception):
     """The extension cannot be built: a tool or torch is missing, or a compiler failed."""
@@ -85,13 +93,18 @@ class Step(NamedTuple):
 
 def cpu_sources(root: Path) -> list[Path]:
     """The sources of ``_C.so``: ``csrc/library.cpp`` and each op folder's C++ files but the CUDA bindings."""
-    ops = sorted(p for p in (root / "csrc").glob("*/*.cpp") if not p.name.endswith("_binding.cpp"))
-    return [root / "csrc" / "library.cpp", *ops]
+    files = sorted(p for p in (root / "csrc").glob("*/*.cpp") if not p.name.endswith("_binding.cpp"))
+    return [root / "csrc" / "library.cpp", *(p for p in files if p.parent.name != LAUNCHER)]
 
 
 def cuda_sources(root: Path) -> list[Path]:
     """The sources of ``_C_cuda.so``: each op folder's ``.cu`` files, which see no torch header, and their bindings."""
     return sorted([*(root / "csrc").glob("*/*.cu"), *(root / "csrc").glob("*/*_binding.cpp")])
+
+
+def nvrtc_sources(root: Path) -> list[Path]:
+    """The sources of ``_C_nvrtc.so``: those of ``_C_cuda.so`` and what launches a kernel by its functor's name."""
+    return [*cuda_sources(root), *sorted((root / "csrc" / LAUNCHER).glob("*.cpp"))]
 
 
 def find_torch() -> Torch:
@@ -176,11 +189,10 @@ def cpu_steps(root: Path, work: Path, torch: Torch, environ: Mapping[str, str]) 
 
 def cuda_steps(root: Path, work: Path, torch: Torch, environ: Mapping[str, str], nvcc: str) -> list[Step]:
     """The commands that make ``work/_C_cuda.so``; the last one links."""
-    cxx = shlex.split(environ.get("CXX", "c++"))
     device = [nvcc, *NVCC_FLAGS, *arch_flags(environ.get("TORCH_CUDA_ARCH_LIST") or DEFAULT_ARCH_LIST)]
     device += [f"-I{root / 'csrc'}", *shlex.split(environ.get("NVCC_FLAGS", ""))]
-    host = [*cxx, *CXX_FLAGS, "-DUSE_CUDA", *_includes(root, torch), *shlex.split(environ.get("CXXFLAGS", ""))]
-    steps = [_compile(s, root, work / "cuda", device if s.suffix == ".cu" else host) for s in cuda_sources(root)]
+    kernels = [_compile(s, root, work / "cuda", device) for s in cuda_sources(root) if s.suffix == ".cu"]
+    steps = [*kernels, *_binding_steps(root, work, torch, environ)]
     objects = tuple(step.output for step in steps)
     out = work / "_C_cuda.so"
     # No -z defs: the stream lives in libtorch_cuda, which a CPU-only torch lacks and which libtorch brings where it is.
@@ -190,6 +202,28 @@ def cuda_steps(root: Path, work: Path, torch: Torch, environ: Mapping[str, str],
     return [*steps, Step(out, objects, (nvcc, *link), None)]
 
 
+def nvrtc_steps(root: Path, work: Path, torch: Torch, environ: Mapping[str, str]) -> list[Step]:
+    """The commands that make ``work/_C_nvrtc.so``; the last one links."""
+    cxx = shlex.split(environ.get("CXX", "c++"))
+    extra = shlex.split(environ.get("CXXFLAGS", ""))
+    host = [*cxx, *CXX_FLAGS, *NVRTC_HOST_FLAGS, f"-I{root / 'csrc'}", *extra]
+    seen = [s for s in nvrtc_sources(root) if not s.name.endswith("_binding.cpp")]
+    steps = [*(_compile(s, root, work / "nvrtc", host) for s in seen), *_binding_steps(root, work, torch, environ)]
+    objects = tuple(step.output for step in steps)
+    out = work / "_C_nvrtc.so"
+    link = ["-shared", "-o", str(out), *map(str, objects), f"-L{torch.folder / 'lib'}"]
+    link += ["-Wl,--no-as-needed", "-ltorch_cpu", "-ltorch", "-Wl,-z,defs"]
+    return [*steps, Step(out, objects, (*cxx, *link), None)]
+
+
+def _binding_steps(root: Path, work: Path, torch: Torch, environ: Mapping[str, str]) -> list[Step]:
+    # The objects are the same for both CUDA libraries.
+    cxx = shlex.split(environ.get("CXX", "c++"))
+    flags = [*CXX_FLAGS, "-DUSE_CUDA", *_includes(root, torch), *shlex.split(environ.get("CXXFLAGS", ""))]
+    bindings = [s for s in cuda_sources(root) if s.suffix != ".cu"]
+    return [_compile(s, root, work / "binding", [*cxx, *flags]) for s in bindings]
+
+
 def _compile(source: Path, root: Path, work: Path, command: Sequence[str]) -> Step:
     obj = work / source.relative_to(root).with_suffix(f"{source.suffix}.o")
     depfile = obj.with_suffix(".d")
@@ -197,7 +231,11 @@ def _compile(source: Path, root: Path, work: Path, command: Sequence[str]) -> St
 
 
 def run(steps: Sequence[Step], work: Path, jobs: int | None = None) -> None:
-    """Run the steps, with ninja (parallel, and only what changed) where it is found, else all of them in order."""
+    """Run the steps, with ninja (parallel, and only what changed) where it is found, else all of them in order.
+
+    A step that two libraries share is run once.
+    """
+    steps = list({step.output: step for step in steps}.values())
     for step in steps:
         step.output.parent.mkdir(parents=True, exist_ok=True)
     ninja = _find_ninja()

@@ -1,4 +1,4 @@
-"""Where the prototxts and the small weights that ship with the project lie."""
+"""Where the prototxts, the small weights and the kernels' headers that ship with the project lie."""
 
 from __future__ import annotations
 
@@ -29,4 +29,12 @@ def weights(name: str) -> Path:
     path = _root() / "weights" / name
     if not path.is_file():
         raise DataError(f"no shipped weights '{name}' ({path}); see weights/README.md")
+    return path
+
+
+def csrc() -> Path:
+    """The folder of the kernels' headers, which NVRTC compiles; DataError if it is not there."""
+    path = _root() / "csrc"
+    if not (path / "common.h").is_file():
+        raise DataError(f"the headers of the CUDA kernels are missing ({path}); install the project again")
     return path

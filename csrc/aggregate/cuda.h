@@ -1,7 +1,7 @@
 // The door between the binding, which sees torch's stable headers, and the kernel, which sees none.
 #pragma once
 
-#include "aggregate/fold.h"
+#include "aggregate/kernels.h"
 
 namespace repro::aggregate {
 

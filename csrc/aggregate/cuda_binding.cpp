@@ -1,7 +1,5 @@
 // Folding maps on torch's current CUDA stream. The boxes' tables are made on the host and sent in one piece; the maps
 // of all boxes are folded in one launch.
-#include <torch/csrc/stable/library.h>
-
 #include <cstring>
 
 #include "aggregate/arguments.h"
@@ -41,7 +39,7 @@ void fold_maps(const char* op, const Tensor& canvas, const Tensor& given, const 
   check(canvas.get_device_index() == given.get_device_index(), op, ": canvas and maps are on two CUDA devices");
   const Boxes placed = place(op, boxes, canvas, given, flavour_of(op, flavour));
   if (canvas.numel() == 0 || given.size(0) == 0) return;
-  const torch::stable::accelerator::DeviceGuard guard(canvas.get_device_index());
+  const OnDeviceOf guard(canvas);
   const Tensor maps = as_canvas(given, canvas);
   with_floating(canvas, op, [&]<typename T>() {
     Packed packed;
@@ -65,11 +63,13 @@ void aggregate_sum_cuda(Tensor canvas, Tensor maps, Tensor boxes, int64_t flavou
   fold_maps<Add>("aggregate_sum_", canvas, maps, boxes, flavour);
 }
 
-}  // namespace
-
-STABLE_TORCH_LIBRARY_IMPL(repro, CUDA, m) {
+void register_kernels(torch::stable::detail::StableLibrary& m) {
   m.impl("aggregate_max_", TORCH_BOX(&aggregate_max_cuda));
   m.impl("aggregate_sum_", TORCH_BOX(&aggregate_sum_cuda));
 }
+
+}  // namespace
+
+REPRO_CUDA_IMPL(register_kernels)
 
 }  // namespace repro::aggregate

@@ -1,18 +1,31 @@
-// The lattice on a GPU: Thrust's CUDA backend and the element functors over the grid. Compiled and linked on every
-// build with nvcc; the same functors are run on the CPU by the tests. Not yet run on a GPU.
+// The lattice on a GPU: Thrust, or torch's sort and scan where NVRTC compiles the kernels, and the element functors
+// over the grid. Compiled and linked on every build with nvcc; the same functors are run on the CPU by the tests. Not
+// yet run on a GPU.
+#ifndef REPRO_NVRTC_HOST
 #include <thrust/execution_policy.h>
+#endif
 
 #include <cstdio>
 #include <stdexcept>
 #include <utility>
 
 #include "lattice/cuda.h"
-#include "lattice/elements.h"
-#include "lattice/gradient.h"
-#include "lattice/thrust_build.h"
+#include "lattice/device_build.h"
+#include "lattice/kernels.h"
+#ifdef REPRO_NVRTC_HOST
+#include "lattice/torch_backend.h"
+#else
+#include "lattice/thrust_backend.h"
+#endif
 
 namespace repro::lattice {
 namespace {
+
+#ifdef REPRO_NVRTC_HOST
+
+using Backend = TorchBackend;
+
+#else
 
 // Thrust's temporary memory, from where the build's own comes: torch's caching allocator.
 class Scratch {
@@ -26,9 +39,9 @@ class Scratch {
   BuildMemory* memory_;
 };
 
-class CudaBackend {
+class Backend : public ThrustBackend<Backend> {
  public:
-  CudaBackend(BuildMemory& memory, void* stream) : scratch_(memory), stream_(stream) {}
+  Backend(BuildMemory& memory, void* stream) : scratch_(memory), stream_(stream) {}
 
   auto policy() const { return thrust::cuda::par_nosync(scratch_).on(static_cast<cudaStream_t>(stream_)); }
 
@@ -42,14 +55,16 @@ class CudaBackend {
   void* stream_;
 };
 
+#endif
+
 const char* first_error(const char* one, const char* two) { return one != nullptr ? one : two; }
 
 }  // namespace
 
 template <typename T>
-const char* build_on_device(const BuildRequest<T>& request, BuildMemory& memory, BuildOutcome& outcome, void* stream) {
+const char* build_on_device(const BuildRequest<T>& request, DeviceMemory& memory, BuildOutcome& outcome, void* stream) {
   try {
-    outcome = thrust_build(CudaBackend(memory, stream), request, memory);
+    outcome = device_build(Backend(memory, stream), request, memory);
   } catch (const std::exception& error) {
     thread_local char text[512];
     snprintf(text, sizeof(text), "%s", error.what());
@@ -118,7 +133,7 @@ const char* features_backward_on_device(const T* features, const T* grad_weights
 }
 
 #define REPRO_LATTICE(T)                                                                                               \
-  template const char* build_on_device<T>(const BuildRequest<T>&, BuildMemory&, BuildOutcome&, void*);                 \
+  template const char* build_on_device<T>(const BuildRequest<T>&, DeviceMemory&, BuildOutcome&, void*);                \
   template const char* splat_and_blur_on_device<T>(const DeviceLattice<T>&, const T*, const T*, index_t, bool, T*, T*, \
                                                    T*&, void*);                                                        \
   template const char* slice_on_device<T>(const DeviceLattice<T>&, const T*, const T*, index_t, T*, void*);            \

@@ -7,7 +7,7 @@
 namespace repro::lattice {
 
 template <typename T>
-const char* build_on_device(const BuildRequest<T>& request, BuildMemory& memory, BuildOutcome& outcome, void* stream);
+const char* build_on_device(const BuildRequest<T>& request, DeviceMemory& memory, BuildOutcome& outcome, void* stream);
 
 // A lattice's arrays on the device.
 template <typename T>

@@ -1,6 +1,4 @@
 // The lattice ops on torch's current CUDA stream.
-#include <torch/csrc/stable/library.h>
-
 #include <limits>
 #include <tuple>
 #include <vector>
@@ -8,34 +6,12 @@
 #include "cuda_stream.h"
 #include "lattice/device_tensors.h"
 #include "lattice/simplex.h"
+#include "lattice/tensor_memory.h"
 
 namespace repro::lattice {
 namespace {
 
 using Parts = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
-
-class TensorMemory : public BuildMemory {
- public:
-  TensorMemory(const Tensor& like, int corners) : like_(like), corners_(corners) {}
-
-  void* scratch(std::size_t bytes) override {
-    blocks_.push_back(torch::stable::new_empty(like_, {static_cast<int64_t>(bytes)}, ScalarType::Byte));
-    return blocks_.back().mutable_data_ptr();
-  }
-
-  VertexArrays vertex_arrays(index_t vertices) override {
-    row_start = torch::stable::new_empty(like_, {vertices + 1}, ScalarType::Int);
-    neighbours = torch::stable::new_empty(like_, {corners_, vertices, 2}, ScalarType::Int);
-    return {row_start.mutable_data_ptr<int32_t>(), neighbours.mutable_data_ptr<int32_t>()};
-  }
-
-  Tensor row_start, neighbours;
-
- private:
-  const Tensor& like_;
-  int corners_;
-  std::vector<Tensor> blocks_;
-};
 
 template <typename T>
 Parts build(const Tensor& features, bool reference_padding) {
@@ -63,7 +39,7 @@ Parts build(const Tensor& features, bool reference_padding) {
 }
 
 Parts lattice_build_cuda(Tensor features, bool reference_padding) {
-  const torch::stable::accelerator::DeviceGuard guard(features.get_device_index());
+  const OnDeviceOf guard(features);
   check(features.dim() == 3, "lattice_build: features must be images×points×dimensions, got ", shape_text(features));
   const index_t images = features.size(0), points = features.size(1), dimensions = features.size(2);
   check(images > 0 && points > 0, "lattice_build: there are no points: ", shape_text(features));
@@ -95,7 +71,7 @@ Tensor lattice_filter_cuda(Tensor values, std::optional<Tensor> scale_in, std::o
                            Tensor offsets, Tensor weights, Tensor row_start, Tensor row_point, Tensor row_weight,
                            Tensor neighbours, bool transpose) {
   constexpr const char* kOp = "lattice_filter";
-  const torch::stable::accelerator::DeviceGuard guard(values.get_device_index());
+  const OnDeviceOf guard(values);
   LatticeTensors lattice{offsets, weights, row_start, row_point, row_weight, neighbours};
   lattice.settle(kOp, values.scalar_type());
   settle_values(kOp, values, lattice.points());
@@ -135,7 +111,7 @@ Tensor lattice_weights_backward_cuda(Tensor grad, Tensor values, std::optional<T
                                      std::optional<Tensor> scale_out, Tensor offsets, Tensor weights, Tensor row_start,
                                      Tensor row_point, Tensor row_weight, Tensor neighbours, bool transpose) {
   constexpr const char* kOp = "lattice_weights_backward";
-  const torch::stable::accelerator::DeviceGuard guard(values.get_device_index());
+  const OnDeviceOf guard(values);
   LatticeTensors lattice{offsets, weights, row_start, row_point, row_weight, neighbours};
   lattice.settle(kOp, values.scalar_type());
   settle_values(kOp, values, lattice.points());
@@ -156,7 +132,7 @@ Tensor lattice_weights_backward_cuda(Tensor grad, Tensor values, std::optional<T
 
 Tensor lattice_features_backward_cuda(Tensor grad_weights, Tensor features) {
   constexpr const char* kOp = "lattice_features_backward";
-  const torch::stable::accelerator::DeviceGuard guard(features.get_device_index());
+  const OnDeviceOf guard(features);
   check(features.dim() == 3 && features.size(2) >= 1 && features.size(2) <= kMaxDimensions, kOp,
         ": features must be images×points×dimensions, got ", shape_text(features));
   const ScalarType type = features.scalar_type();
@@ -176,13 +152,15 @@ Tensor lattice_features_backward_cuda(Tensor grad_weights, Tensor features) {
   return out;
 }
 
-}  // namespace
-
-STABLE_TORCH_LIBRARY_IMPL(repro, CUDA, m) {
+void register_kernels(torch::stable::detail::StableLibrary& m) {
   m.impl("lattice_build", TORCH_BOX(&lattice_build_cuda));
   m.impl("lattice_filter", TORCH_BOX(&lattice_filter_cuda));
   m.impl("lattice_weights_backward", TORCH_BOX(&lattice_weights_backward_cuda));
   m.impl("lattice_features_backward", TORCH_BOX(&lattice_features_backward_cuda));
 }
+
+}  // namespace
+
+REPRO_CUDA_IMPL(register_kernels)
 
 }  // namespace repro::lattice

@@ -1,8 +1,7 @@
 // The door between the binding, which sees torch's stable headers, and the mean-field kernels, which see none.
 #pragma once
 
-#include "meanfield/meanfield.h"
-#include "meanfield/point.h"
+#include "meanfield/kernels.h"
 
 namespace repro::meanfield {
 

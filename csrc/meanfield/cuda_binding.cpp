@@ -1,7 +1,5 @@
 // Mean-field steps and inference on torch's current CUDA stream. An iteration is d + 2 launches per kernel and one
 // more: the update slices all kernels, transforms, adds the unary and takes the softmax at once.
-#include <torch/csrc/stable/library.h>
-
 #include <vector>
 
 #include "cuda_stream.h"
@@ -15,7 +13,7 @@ namespace {
 Tensor meanfield_step_cuda(Tensor unary, std::vector<Tensor> messages, std::vector<Tensor> compatibilities,
                            int64_t labels) {
   settle_step("meanfield_step", unary, messages, compatibilities, labels);
-  const torch::stable::accelerator::DeviceGuard guard(unary.get_device_index());
+  const OnDeviceOf guard(unary);
   Tensor out = torch::stable::new_empty(unary, {unary.size(0), unary.size(1)});
   const auto run = [&]<typename T>(T) {
     report_cuda("meanfield_step", launch(make_step<T>(unary, messages, compatibilities, labels, out), unary.size(0),
@@ -72,7 +70,7 @@ Tensor infer(const InferenceArguments& a) {
 
 Tensor meanfield_infer_cuda(Tensor unary, std::vector<Tensor> lattices, std::vector<Tensor> scales,
                             std::vector<Tensor> compatibilities, double relaxation, int64_t iterations) {
-  const torch::stable::accelerator::DeviceGuard guard(unary.get_device_index());
+  const OnDeviceOf guard(unary);
   const InferenceArguments arguments(unary, lattices, scales, compatibilities, relaxation, iterations);
   for (const Tensor& c : compatibilities) {
     check(c.dim() < 2, "meanfield_infer: on CUDA a matrix of compatibilities goes through meanfield_step");
@@ -80,11 +78,13 @@ Tensor meanfield_infer_cuda(Tensor unary, std::vector<Tensor> lattices, std::vec
   return arguments.unary.scalar_type() == ScalarType::Float ? infer<float>(arguments) : infer<double>(arguments);
 }
 
-}  // namespace
-
-STABLE_TORCH_LIBRARY_IMPL(repro, CUDA, m) {
+void register_kernels(torch::stable::detail::StableLibrary& m) {
   m.impl("meanfield_step", TORCH_BOX(&meanfield_step_cuda));
   m.impl("meanfield_infer", TORCH_BOX(&meanfield_infer_cuda));
 }
+
+}  // namespace
+
+REPRO_CUDA_IMPL(register_kernels)
 
 }  // namespace repro::meanfield

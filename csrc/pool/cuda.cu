@@ -1,28 +1,8 @@
 // The pooling functors over the grid. Compiled and linked on every build with nvcc; not yet run on a GPU.
 #include "pool/cuda.h"
-#include "pool/mask.h"
-#include "pool/spread.h"
+#include "pool/kernels.h"
 
 namespace repro::pool {
-namespace {
-
-template <typename F>
-struct PerElement {
-  F f;
-  View over;
-
-  REPRO_HD void operator()(index_t k) const {
-    if (over.sc == 1 && over.c > 1) {
-      const index_t c = k % over.c, w = k / over.c % over.w, h = k / (over.c * over.w) % over.h;
-      f(k / (over.c * over.w * over.h), c, h, w);
-    } else {
-      const index_t w = k % over.w, h = k / over.w % over.h, c = k / (over.w * over.h) % over.c;
-      f(k / (over.w * over.h * over.c), c, h, w);
-    }
-  }
-};
-
-}  // namespace
 
 template <typename F>
 const char* launch(const F& f, const View& over, void* stream) {

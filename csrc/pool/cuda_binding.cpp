@@ -1,7 +1,5 @@
 // The pooling ops on torch's current CUDA stream.
-#include <torch/csrc/inductor/aoti_torch/c/shim.h>
-#include <torch/csrc/stable/accelerator.h>
-
+#include "cuda_stream.h"
 #include "pool/cuda.h"
 #include "pool/ops.h"
 
@@ -24,14 +22,14 @@ struct Cuda {
 
   template <typename F>
   static void run(const F& f, const View& over, const Tensor& like) {
-    const torch::stable::accelerator::DeviceGuard guard(like.get_device_index());
-    report(launch(f, over, stream_of(like)));
+    const OnDeviceOf guard(like);
+    report_cuda("pool", launch(f, over, cuda_stream_of(like)));
   }
 
   template <typename F>
   static void run_flat(const F& f, index_t n, const Tensor& like) {
-    const torch::stable::accelerator::DeviceGuard guard(like.get_device_index());
-    report(launch_flat(f, n, stream_of(like)));
+    const OnDeviceOf guard(like);
+    report_cuda("pool", launch_flat(f, n, cuda_stream_of(like)));
   }
 
   template <typename T, typename M>
@@ -46,19 +44,10 @@ struct Cuda {
   static Tensor filled(index_t n, double value, const Tensor& like) {
     return torch::stable::full({n}, value, ScalarType::Long, std::nullopt, like.device());
   }
-
-  static void* stream_of(const Tensor& like) {
-    void* stream = nullptr;
-    check(aoti_torch_get_current_cuda_stream(like.get_device_index(), &stream) == 0,
-          "torch has no current CUDA stream for device ", like.get_device_index());
-    return stream;
-  }
-
-  static void report(const char* error) { check(error == nullptr, "CUDA: ", error ? error : ""); }
 };
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(repro, CUDA, m) { register_all<Cuda>(m); }
+REPRO_CUDA_IMPL(register_all<Cuda>)
 
 }  // namespace repro::pool

@@ -124,7 +124,12 @@ def _edge_boxes(cv2: ModuleType) -> Finding:
 def _optional_packages() -> Iterator[Finding]:
     optional = [
         ("matplotlib", ("matplotlib",), "figures", "pip install matplotlib"),
-        ("cupy", ("cupy-cuda13x", "cupy-cuda12x", "cupy"), "GPUs without nvcc", "pip install cupy-cuda13x"),
+        (
+            "nvrtc",
+            ("nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu12"),
+            "GPUs without nvcc",
+            "pip install nvidia-cuda-nvrtc",
+        ),
     ]
     for name, distributions, purpose, remedy in optional:
         versions = [f"{_version(d)} ({d})" for d in distributions if _version(d)]
@@ -153,14 +158,14 @@ def _extension(torch: ModuleType | None) -> Iterator[Finding]:
         return
     try:
         library = importlib.import_module("repro.ops._library")
-        cuda = library.cuda_state()
+        cuda = library.cuda_route()
     except Exception as error:  # whatever stops it stops every network; the report must still be finished
         yield Finding(
             group, "CPU kernels", "missing", f"{EXTENSION} does not load: {_line(error)}", _build.BUILD_COMMAND
         )
         return
     yield Finding(group, "CPU kernels", "ok", f"{EXTENSION}, {abi}")
-    yield Finding(group, "CUDA kernels", "ok" if cuda.startswith("in use") else "optional", cuda)
+    yield Finding(group, "CUDA kernels", "optional" if cuda.kind == "none" else "ok", cuda.why)
 
 
 def _torch_facts(torch: Any) -> Iterator[Finding]:

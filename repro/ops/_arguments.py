@@ -69,7 +69,7 @@ def planes(op: str, name: str, x: torch.Tensor) -> None:
 def on_a_device(op: str, name: str, x: torch.Tensor) -> None:
     """A tensor on a device that has kernels."""
     if x.is_cuda and not _library.cuda_loaded():
-        raise DeviceError(f"{op}: {name} is on {x.device}, but the CUDA kernels are {_library.cuda_state()}")
+        raise DeviceError(f"{op}: {name} is on {x.device}, but the CUDA kernels are {_library.cuda_route().why}")
 
 
 def switches_of(op: str, switches: torch.Tensor, kernel: Pair) -> None:

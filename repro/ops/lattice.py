@@ -140,7 +140,7 @@ def require_kernels(name: str, tensor: Tensor) -> None:
     """DeviceError where the tensor's device has no lattice kernels: CPU always has, CUDA where they are built."""
     if tensor.device.type in ("cpu", "meta") or (tensor.device.type == "cuda" and _library.cuda_loaded()):
         return
-    state = f"; the CUDA kernels are {_library.cuda_state()}" if tensor.device.type == "cuda" else ""
+    state = f"; the CUDA kernels are {_library.cuda_route().why}" if tensor.device.type == "cuda" else ""
     raise DeviceError(
         f"{name} is on {tensor.device}, where the dense CRF has no kernels, so move it with .cpu(){state}"
     )

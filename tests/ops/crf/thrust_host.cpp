@@ -5,7 +5,8 @@
 #include <vector>
 
 #include "lattice/elements.h"
-#include "lattice/thrust_build.h"
+#include "lattice/device_build.h"
+#include "lattice/thrust_backend.h"
 #include "meanfield/point.h"
 
 namespace {
@@ -34,7 +35,7 @@ class HostMemory : public lattice::BuildMemory {
   std::vector<std::unique_ptr<char[]>> blocks_;
 };
 
-struct HostBackend {
+struct HostBackend : lattice::ThrustBackend<HostBackend> {
   auto policy() const { return thrust::host; }
 
   template <typename F>
@@ -59,7 +60,7 @@ int64_t host_build(const float* features, int64_t images, int64_t points, int di
   HostMemory memory(dimensions + 1);
   const lattice::BuildRequest<float> request{features, images,  points,    dimensions, padding != 0,
                                              weights,  offsets, row_point, row_weight};
-  const lattice::BuildOutcome outcome = lattice::thrust_build(HostBackend(), request, memory);
+  const lattice::BuildOutcome outcome = lattice::device_build(HostBackend(), request, memory);
   if (outcome.refused >= 0) return -1 - outcome.refused;
   const int64_t vertices = static_cast<int64_t>(memory.row_start.size()) - 1;
   if (vertices <= room) {

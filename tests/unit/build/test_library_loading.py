@@ -38,14 +38,7 @@ def test_the_cuda_kernels_are_not_even_looked_at_without_cuda(monkeypatch: pytes
     monkeypatch.setattr(_library, "CUDA_LIBRARY", broken)
     _library.load()
     assert not _library.cuda_loaded()
-    assert _library.cuda_state().startswith("not in use")
-
-
-def test_the_state_says_what_to_do_where_a_gpu_waits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(torch.version, "cuda", "13.0")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(_library, "CUDA_LIBRARY", tmp_path / "_C_cuda.so")
-    assert f"REPRO_CUDA=1 {BUILD_COMMAND}" in _library.cuda_state()
+    assert _library.cuda_route().why.startswith("not in use")
 
 
 def test_an_error_of_torch_is_not_taken_for_one_of_the_input() -> None:

@@ -112,14 +112,14 @@ def test_broken_manifest_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_text_has_every_finding_and_remedy() -> None:
     found = [
         doctor.Finding("versions", "torch", "ok", "2.13.0"),
-        doctor.Finding("versions", "cupy", "optional", "not installed", "pip install cupy-cuda13x"),
+        doctor.Finding("versions", "nvrtc", "optional", "not installed", "pip install nvidia-cuda-nvrtc"),
         doctor.Finding("files", "mini", "missing", "not there", "git checkout weights"),
     ]
     assert doctor.as_text(found) == (
         "versions\n"
         "  ok      torch  2.13.0\n"
-        "  -       cupy   not installed\n"
-        "                 -> pip install cupy-cuda13x\n"
+        "  -       nvrtc  not installed\n"
+        "                 -> pip install nvidia-cuda-nvrtc\n"
         "\n"
         "files\n"
         "  MISSING mini  not there\n"

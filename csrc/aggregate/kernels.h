@@ -1,0 +1,4 @@
+// All that a kernel of this folder is made of: what NVRTC compiles.
+#pragma once
+
+#include "aggregate/fold.h"
