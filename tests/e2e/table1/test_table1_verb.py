@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 from table1_runs import IMAGES, labels
 
 from repro.cli.main import main
@@ -161,11 +162,27 @@ def test_what_cannot_be_run_is_said_before_anything_is_written(
     assert not (tmp_path / "out" / "run.json").exists()
 
 
-def test_a_damaged_cache_of_boxes_and_other_arithmetic(
+def test_stored_proposals(
+    tmp_path: Path, command: Command, data_set: Path, whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boxes = tmp_path / "boxes"
+    boxes.mkdir()
+    run = command(tmp_path / "a", "--proposals", str(boxes), "--rows", "DeconvNet", "--limit", "1", "--cache", "0")
+    assert main(run) == 2
+    assert "s3_000000.mat" in capsys.readouterr().err
+    assert main(["proposals", str(data_set / "JPEGImages" / "s3_000000.jpg"), "-o", str(boxes)]) == 0
+    assert main(run) == 0
+    png = Path("DeconvNet", DEVKIT_FOLDER, "s3_000000.png")
+    assert (tmp_path / "a" / png).read_bytes() == (whole / png).read_bytes()
+    scipy.io.savemat(boxes / "s3_000000.mat", {"boxes_padded": np.array([[300, 300, 420, 420]])})
+    capsys.readouterr()
+    assert main([*run, "--resume"]) == 0
+    assert "1 images computed, 0 finished before" in capsys.readouterr().out
+
+
+def test_other_arithmetic_is_another_run(
     tmp_path: Path, command: Command, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(command(tmp_path / "a", "--proposals", str(tmp_path), "--rows", "DeconvNet", "--limit", "1")) == 2
-    assert "s3_000000.mat" in capsys.readouterr().err
     one = ("--rows", "FCN8s", "--limit", "1", "--cache", "0")
     assert main(command(tmp_path / "b", *one, "--numerics", "exact")) == 0
     planes = [load_label_png(out / "FCN8s" / DEVKIT_FOLDER / "s3_000000.png") for out in (tmp_path / "b", whole)]

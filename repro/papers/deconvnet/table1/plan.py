@@ -15,7 +15,7 @@ from repro.papers.deconvnet.models import load_fcn, load_model
 from repro.papers.deconvnet.recipe import Recipe, resolve_recipe
 from repro.papers.deconvnet.recipe_text import with_settings
 from repro.papers.deconvnet.scorer import NetScorer
-from repro.papers.deconvnet.sources import box_source
+from repro.papers.deconvnet.sources import EDGE_BOXES, box_source
 from repro.papers.deconvnet.table1.records import RunFolder
 from repro.papers.deconvnet.table1.rows import Row, check_recipe, rows_named
 from repro.papers.deconvnet.table1.run import Pass, has_truth
@@ -84,6 +84,9 @@ def make_plan(options: Options) -> Plan:
         voc.require(names, "image")
     scored = has_truth(voc, names, skip=skip)
     source = box_source(options.proposals, options.edge_model)
+    if not skip:
+        for name in names:
+            source.check(voc.image_path(name))
     recipe = source.adapt(resolve_recipe(options.recipe))
     deconv, fcn, recipe = _networks(rows, recipe, options)
     if recipe.num_classes != len(VOC_CLASSES):
@@ -93,8 +96,12 @@ def make_plan(options: Options) -> Plan:
     cache = ScoreCache(options.cache_dir or Path(options.out, "cache"), int(options.cache * 1e9))
     folder = RunFolder(options.out, _settings(options, rows, recipe, deconv, fcn, scored), resume=options.resume)
     scorer = PhotographScorer(deconv, fcn, source, recipe, cache, stages)
-    work = Pass(voc, rows, recipe, scorer, folder, stages, scored, skip, options.device)
+    work = Pass(voc, rows, recipe, scorer, folder, stages, scored, skip, options.device, _boxes(options))
     return Plan(tuple(names), rows, _about(options), folder, work, cache)
+
+
+def _boxes(options: Options) -> Path | None:
+    return None if options.proposals == EDGE_BOXES else Path(options.proposals)
 
 
 def _names(voc: VocFolder, options: Options) -> list[str]:
@@ -134,7 +141,8 @@ def _settings(
         settings |= {f"{member} {key}": value for key, value in (scorer.identity if scorer else {}).items()}
     settings["rows"] = [row.name for row in rows]
     settings["scored"] = scored
-    settings["proposals"] = options.proposals
+    # stored boxes are among each photograph's own files
+    settings["proposals"] = "stored" if _boxes(options) else options.proposals
     settings["edge model"] = None if options.edge_model is None else sha256_of(options.edge_model)
     return settings
 

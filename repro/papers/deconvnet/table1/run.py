@@ -41,7 +41,8 @@ class Share:
 
 @dataclass(frozen=True)
 class Pass:
-    """What is done to every photograph. scored: there is a truth to count against; skip: go on after a bad one."""
+    """What is done to every photograph. scored: there is a truth to count against; skip: go on after a bad one;
+    boxes: the folder of stored proposals, None where they are found here."""
 
     voc: VocFolder
     rows: tuple[Row, ...]
@@ -52,6 +53,7 @@ class Pass:
     scored: bool
     skip: bool
     device: str = "cpu"
+    boxes: Path | None = None
 
     def over(self, names: Sequence[str], progress: Callable[[int], Any]) -> Share:
         """Do these photographs. progress(total) is a context manager that gives a step for those still to do."""
@@ -82,6 +84,9 @@ class Pass:
         kinds = {"image": self.voc.image_path(name)}
         if self.scored:
             kinds["truth"] = self.voc.class_path(name)
+        if self.boxes is not None:
+            stored = [self.boxes / f"{name}{suffix}" for suffix in (".mat", ".npz", ".json")]
+            kinds |= {f"boxes {path.suffix}": path for path in stored if path.is_file()}
         for kind, path in kinds.items():
             try:
                 found[kind] = hashlib.sha256(path.read_bytes()).hexdigest()
