@@ -4,7 +4,7 @@
 
 Generated pictures of `repro data shapes` that the mini networks have not seen, Edge Boxes on gradient edges. Every
 field goes from the release's value to the paper's, or where the paper says nothing to another that people use. The
-effect is the change of the row's mean IoU in points, classes that do not occur left out. Scores are kept in --work, so
+effect is the change of the row's mean IoU over the classes that the truth has, in points. Scores are kept in --work, so
 a stopped run goes on. Prints a Markdown table and writes results/recipes.json.
 """
 
@@ -19,6 +19,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from harness import RESULTS, conditions
 
 from repro.cli.main import main as repro
@@ -54,7 +55,7 @@ CHANGES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def means(folder: Path, voc: Path, rows: str, cache: Path, *more: str) -> dict[str, float]:
-    """Row -> mean IoU of one run, which goes on where it stopped."""
+    """Row -> mean IoU (`mean_over_truth`) of one run, which goes on where it stopped."""
     arguments = ["table1", "--voc", str(voc), "--model", "mini", "--rows", rows, "--out", str(folder), "--resume"]
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
@@ -62,7 +63,16 @@ def means(folder: Path, voc: Path, rows: str, cache: Path, *more: str) -> dict[s
     if status:
         raise SystemExit(f"{' '.join(more) or 'the base'}: repro table1 ended with {status}")
     table = json.loads((folder / "table.json").read_text())
-    return {row: cells["values"]["mean"]["measured"] for row, cells in table["rows"].items()}
+    return {row: mean_over_truth(np.array(cells["confusion"])) for row, cells in table["rows"].items()}
+
+
+def mean_over_truth(confusion: np.ndarray) -> float:
+    """Mean IoU in percent over the classes the truth has, so that a class only ever guessed does not change whose mean
+    it is; its pixels count as the misses they are."""
+    hits = np.diag(confusion)
+    union = confusion.sum(0) + confusion.sum(1) - hits
+    there = confusion.sum(1) > 0
+    return float(100 * (hits[there] / union[there]).mean())
 
 
 def main() -> int:
