@@ -100,15 +100,30 @@ inline Tensor in_format(const Tensor& t, MemoryFormat format) {
   return already ? t : torch::stable::contiguous(t, format);
 }
 
-inline Tensor allocate(const Sizes& size, ScalarType type, const Tensor& like, MemoryFormat format) {
-  const Tensor t = torch::stable::empty(size, type, std::nullopt, like.device(), std::nullopt, format);
-  if (like.is_cpu()) prefer_huge_pages(t.mutable_data_ptr(), t.numel() * t.element_size());
-  return t;
-}
-
 inline View view_of(index_t n, index_t c, index_t h, index_t w, MemoryFormat format) {
   if (format == MemoryFormat::Contiguous) return {n, c, h, w, c * h * w, h * w, w, 1};
   return {n, c, h, w, h * w * c, 1, w * c, c};
+}
+
+// By torch's C entry: the dispatcher's would cost more than pooling a small map.
+inline Tensor allocate(const Sizes& size, ScalarType type, const Tensor& like, MemoryFormat format) {
+  // The entry trusts its strides, so they must not have wrapped round.
+  index_t bytes = sizeof(double);
+  bool fits = true;
+  for (const int64_t extent : size) fits = fits && !__builtin_mul_overflow(bytes, max_of(extent, 1), &bytes);
+  check(fits, "a tensor of (", size[0], ", ", size[1], ", ", size[2], ", ", size[3], ") is larger than any memory");
+  const View view = view_of(size[0], size[1], size[2], size[3], format);
+  const int64_t strides[] = {view.sn, view.sc, view.sh, view.sw};
+  const int32_t dtype = torch::stable::detail::to<int32_t>(torch::stable::detail::from(type));
+  int32_t device = 0;
+  AtenTensorHandle made = nullptr;
+  const bool done =
+      aoti_torch_get_device_type(like.get(), &device) == 0 &&
+      aoti_torch_empty_strided(4, size.data(), strides, dtype, device, like.get_device_index(), &made) == 0;
+  check(done, "torch could not allocate a tensor of (", size[0], ", ", size[1], ", ", size[2], ", ", size[3], ')');
+  const Tensor t(made);
+  if (like.is_cpu()) prefer_huge_pages(t.mutable_data_ptr(), t.numel() * t.element_size());
+  return t;
 }
 
 inline View view_of(const Tensor& t, MemoryFormat format) {

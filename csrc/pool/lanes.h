@@ -99,6 +99,33 @@ REPRO_HD void challenge(V corner, Where position, W& best, Where& where) {
   where = wins ? position : where;
 }
 
+// Halves are compared as integers of the same order: -0 equals 0, and NaN is below everything.
+template <typename T, typename V>
+REPRO_HD V order_of(V bits) {
+  const V magnitude = bits & V{} + 0x7fff, infinity = V{} + (std::is_same_v<T, float16> ? 0x7c00 : 0x7f80);
+  const V order = bits < V{} ? -magnitude : magnitude;
+  return magnitude > infinity ? V{} + std::numeric_limits<int16_t>::min() : order;
+}
+
+template <bool interleaved, int L, typename T>
+REPRO_HD void pool_halves(const T* top, const T* bottom, index_t distance, T* y, uint8_t* switches) {
+  using V = Lanes<int16_t, L>;
+  const auto raw = [](const T* p) { return reinterpret_cast<const int16_t*>(p); };
+  const auto [a, b] = read_corners<interleaved, L>(raw(top), distance);
+  const auto [c, d] = read_corners<interleaved, L>(raw(bottom), distance);
+  const V corners[] = {a, b, c, d};
+  V best = splat<V>(static_cast<int16_t>(lowest<T>().bits)), most = order_of<T>(best);
+  V where = splat<V>(int16_t{empty_switch<uint8_t>()});
+  for (int16_t k = 0; k < 4; ++k) {
+    const V order = order_of<T>(corners[k]), wins = order > most;
+    most = wins ? order : most;
+    best = wins ? corners[k] : best;
+    where = wins ? V{} + k : where;
+  }
+  store(reinterpret_cast<int16_t*>(y), best);
+  store(switches, convert<uint8_t, L>(where));
+}
+
 // The functors of pool.h that prepare a value, for the windows of one channel or of the channels from `c` on.
 template <bool interleaved, int L, typename T, typename V>
 REPRO_HD V prepared(const AsItIs<T>&, V v, index_t) {
@@ -164,21 +191,19 @@ REPRO_HD void gather_windows(const R* top, const R* bottom, index_t distance, co
   store(out, static_cast<Lanes<R, L>>(upper | lower));
 }
 
-// Calls f(first, L) over [0, n). The last block reaches back over windows already done rather than leave a tail to
-// single steps: doing a window twice changes nothing.
-template <typename F>
+// Calls f(first, L) over [0, n), L windows at a time: the most that fill a vector of `bytes`, or fewer for a short row.
+// The last block reaches back over windows already done rather than leave a tail to single steps: doing a window twice
+// changes nothing.
+template <int L, typename F>
 REPRO_HD void in_blocks(index_t n, const F& f) {
-  constexpr std::integral_constant<int, 8> kEight;
-  constexpr std::integral_constant<int, 4> kFour;
-  constexpr std::integral_constant<int, 1> kOne;
-  if (n >= 8) {
-    for (index_t k = 0; k + 8 <= n; k += 8) f(k, kEight);
-    if (n % 8 != 0) f(n - 8, kEight);
-  } else if (n >= 4) {
-    f(0, kFour);
-    if (n > 4) f(n - 4, kFour);
+  constexpr std::integral_constant<int, L> kLanes;
+  if constexpr (L < 4) {
+    for (index_t k = 0; k < n; ++k) f(k, std::integral_constant<int, 1>());
+  } else if (n < L) {
+    in_blocks<L / 2>(n, f);
   } else {
-    for (index_t k = 0; k < n; ++k) f(k, kOne);
+    for (index_t k = 0; k + L <= n; k += L) f(k, kLanes);
+    if (n % L != 0) f(n - L, kLanes);
   }
 }
 

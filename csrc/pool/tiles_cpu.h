@@ -54,7 +54,8 @@ void for_each_tile(const F& f, const Tiles& tiles) {
         tiles(Strips{plane.at(n, 0, 2 * i, 0), pooled.at(n, 0, i, 0), plane.c, whole_columns, 2 * plane.sw, pooled.sw,
                      0});
       }
-      for (index_t c = 0; c < plane.c; ++c) rest(n, c, i);
+      const bool is_whole = i < whole_rows && whole_columns * kPerRow >= written.w;
+      for (index_t c = 0; !is_whole && c < plane.c; ++c) rest(n, c, i);
     });
   } else {
     for_each_range(plane.n * plane.c * rows, pooled.w * 4, [&](index_t begin, index_t end) {
@@ -74,17 +75,18 @@ void for_each_tile(const F& f, const Tiles& tiles) {
 
 // Whether the functor's windows are such tiles; if so, block(f, plane offset, pooled offset, channel) does many at a
 // time.
-template <bool by_plane, typename F, typename Block>
+template <typename T, bool by_plane, typename F, typename Block>
 bool run_blocks(const F& functor, const Block& block) {
   if (!is_tiled(functor.win)) return false;
   with_interleaved(functor, [&]<bool interleaved>() {
     for_each_tile<by_plane>(functor, [&](const Strips& strips) {
-      vectorised([&]() REPRO_INLINE_LAMBDA {
+      vectorised_by_width([&](auto bytes) REPRO_INLINE_LAMBDA {
+        constexpr int kMost = bytes / sizeof(T) < 8 ? 8 : bytes / sizeof(T);
         const F f = functor;  // a copy whose pointers no store of a byte can be suspected to change
         const Strips s = strips;
         for (index_t strip = 0; strip < s.count; ++strip) {
           const index_t plane = s.plane + strip * s.plane_step, pooled = s.pooled + strip * s.pooled_step;
-          in_blocks(s.length, [&](index_t k, auto lanes) REPRO_INLINE_LAMBDA {
+          in_blocks<kMost>(s.length, [&](index_t k, auto lanes) REPRO_INLINE_LAMBDA {
             const index_t channel = s.channel + (interleaved ? 0 : k);
             block.template operator()<interleaved, lanes>(f, plane + (interleaved ? 2 * k : k), pooled + k, channel);
           });
@@ -103,10 +105,9 @@ bool run_tiled(const F&) {
 
 template <typename T, typename Prepare>
 bool run_tiled(const MaxPool<T, uint8_t, Prepare>& functor) {
-  // The halves are compared as floats, one by one, by the functor.
   if constexpr (std::is_floating_point_v<T>) {
-    return run_blocks<false>(functor, []<bool interleaved, int L>(const auto& f, index_t plane, index_t pooled,
-                                                                  index_t channel) REPRO_INLINE_LAMBDA {
+    return run_blocks<T, false>(functor, []<bool interleaved, int L>(const auto& f, index_t plane, index_t pooled,
+                                                                     index_t channel) REPRO_INLINE_LAMBDA {
       const T* top = f.x + plane;
       pool_windows<interleaved, L>(f.prepare, channel, top, top + f.plane.sh, f.plane.sw, f.y + pooled,
                                    f.switches + pooled);
@@ -118,7 +119,7 @@ bool run_tiled(const MaxPool<T, uint8_t, Prepare>& functor) {
 template <typename T>
 bool run_tiled(const MaxUnpool<T, uint8_t>& functor) {
   using R = Raw<T>;
-  return run_blocks<true>(
+  return run_blocks<T, true>(
       functor, []<bool interleaved, int L>(const auto& f, index_t plane, index_t pooled, index_t) REPRO_INLINE_LAMBDA {
         R* top = reinterpret_cast<R*>(f.y) + plane;
         const R* x = reinterpret_cast<const R*>(f.x) + pooled;
@@ -129,8 +130,8 @@ bool run_tiled(const MaxUnpool<T, uint8_t>& functor) {
 template <typename T>
 bool run_tiled(const SwitchScatter<T, uint8_t>& functor) {
   if constexpr (std::is_floating_point_v<T>) {
-    return run_blocks<true>(functor, []<bool interleaved, int L>(const auto& f, index_t plane, index_t pooled,
-                                                                 index_t) REPRO_INLINE_LAMBDA {
+    return run_blocks<T, true>(functor, []<bool interleaved, int L>(const auto& f, index_t plane, index_t pooled,
+                                                                    index_t) REPRO_INLINE_LAMBDA {
       T* top = f.out + plane;
       spread_windows<interleaved, L, true>(f.grad + pooled, f.switches + pooled, top, top + f.plane.sh, f.plane.sw);
     });
@@ -141,7 +142,7 @@ bool run_tiled(const SwitchScatter<T, uint8_t>& functor) {
 template <typename T>
 bool run_tiled(const SwitchGather<T, uint8_t>& functor) {
   using R = Raw<T>;
-  return run_blocks<false>(
+  return run_blocks<T, false>(
       functor, []<bool interleaved, int L>(const auto& f, index_t plane, index_t pooled, index_t) REPRO_INLINE_LAMBDA {
         const R* top = reinterpret_cast<const R*>(f.x) + plane;
         R* out = reinterpret_cast<R*>(f.out) + pooled;

@@ -20,6 +20,8 @@ LARGEST_WINDOW = 32767
 
 def pair(op: str, name: str, value: PairLike, least: int) -> Pair:
     """``value`` or ``(h, w)`` as two integers of at least ``least``."""
+    if type(value) is int and value >= least:
+        return value, value
     both = tuple(value) if isinstance(value, Sequence) else (value, value)
     if len(both) != 2 or not all(_is_int(v) for v in both):
         raise InputError(f"{op}: {name} is {value!r}; expected an integer or two (h, w)")
