@@ -13,6 +13,8 @@
 
 namespace repro::pool {
 
+constexpr index_t kCacheLine = 64;
+
 template <typename T, int L>
 struct LanesOf {
   typedef T type __attribute__((vector_size(L * sizeof(T))));
@@ -63,10 +65,40 @@ REPRO_HD std::pair<Lanes<T, L>, Lanes<T, L>> unzip(const T* from, std::integer_s
   return {__builtin_shufflevector(low, high, (2 * I)...), __builtin_shufflevector(low, high, (2 * I + 1)...)};
 }
 
-template <int L, typename T, int... I>
+// A store that leaves the caches out (`streamed`) where a vector is one whole aligned line of them, else a plain one.
+template <bool streamed, typename T, typename V>
+REPRO_HD void put(T* to, V v) {
+#if defined(__x86_64__) && defined(__GNUC__)
+  // 64 bytes of 8-byte elements are two vectors where AVX-512 is missing
+  if constexpr (streamed && sizeof v == kCacheLine && sizeof(T) < 8) {
+    asm volatile("vmovntps %1, %0" : "=m"(*reinterpret_cast<V*>(to)) : "v"(v));
+    return;
+  }
+#endif
+  store(to, v);
+}
+
+// What streamed stores wrote is seen by other threads after this.
+template <bool streamed>
+REPRO_HD void end_of_stream() {
+#if defined(__x86_64__) && defined(__GNUC__)
+  if constexpr (streamed) asm volatile("sfence" ::: "memory");
+#endif
+}
+
+template <bool streamed, int L, typename T, int... I>
 REPRO_HD void zip(T* to, Lanes<T, L> a, Lanes<T, L> b, std::integer_sequence<int, I...>) {
-  store(to, __builtin_shufflevector(a, b, (I / 2 + I % 2 * L)...));
-  store(to + L, __builtin_shufflevector(a, b, ((I + L) / 2 + I % 2 * L)...));
+  put<streamed>(to, __builtin_shufflevector(a, b, (I / 2 + I % 2 * L)...));
+  put<streamed>(to + L, __builtin_shufflevector(a, b, ((I + L) / 2 + I % 2 * L)...));
+}
+
+// Rows of NCHW are read in one stream, which the processor's own prefetching stops at every 4 KiB page: the
+// next page's lines are asked for by hand. Nothing is read there, so it need not exist.
+template <int L, typename T>
+REPRO_HD void prefetch_next_page(const T* at) {
+  constexpr int kPage = 4096, kBytes = 2 * L * sizeof(T);
+  const char* next = reinterpret_cast<const char*>(at) + kPage;
+  for (int line = 0; line < kBytes; line += kCacheLine) __builtin_prefetch(next + line);
 }
 
 // The left-hand and right-hand corners of L windows.
@@ -75,19 +107,20 @@ REPRO_HD std::pair<Lanes<T, L>, Lanes<T, L>> read_corners(const T* from, index_t
   if constexpr (L == 1) {
     return {from[0], from[interleaved ? 1 : distance]};
   } else if constexpr (interleaved) {
+    prefetch_next_page<L>(from);
     return unzip<L>(from, std::make_integer_sequence<int, L>());
   } else {
     return {load<Lanes<T, L>>(from), load<Lanes<T, L>>(from + distance)};
   }
 }
 
-template <bool interleaved, int L, typename T>
+template <bool interleaved, bool streamed, int L, typename T>
 REPRO_HD void write_corners(T* to, index_t distance, Lanes<T, L> left, Lanes<T, L> right) {
   if constexpr (L > 1 && interleaved) {
-    zip<L>(to, left, right, std::make_integer_sequence<int, L>());
+    zip<streamed, L>(to, left, right, std::make_integer_sequence<int, L>());
   } else {
-    store(to, left);
-    store(to + (interleaved ? 1 : distance), right);
+    put<streamed>(to, left);
+    put<streamed>(to + (interleaved ? 1 : distance), right);
   }
 }
 
@@ -170,7 +203,7 @@ REPRO_HD V keep(V v, V where, R position) {
 }
 
 // For unpooling T is a Raw type; the scatter's sums (`sum`) start from +0, as Backward_cpu's do.
-template <bool interleaved, int L, bool sum, typename T>
+template <bool interleaved, bool streamed, int L, bool sum, typename T>
 REPRO_HD void spread_windows(const T* x, const uint8_t* switches, T* top, T* bottom, index_t distance) {
   using R = Raw<T>;
   using V = Lanes<R, L>;
@@ -178,8 +211,8 @@ REPRO_HD void spread_windows(const T* x, const uint8_t* switches, T* top, T* bot
   if constexpr (sum) v = std::bit_cast<V>(load<Lanes<T, L>>(x) + Lanes<T, L>{});
   const V where = convert<R, L>(load<Lanes<uint8_t, L>>(switches));
   R *upper = reinterpret_cast<R*>(top), *lower = reinterpret_cast<R*>(bottom);
-  write_corners<interleaved, L>(upper, distance, keep<R>(v, where, 0), keep<R>(v, where, 1));
-  write_corners<interleaved, L>(lower, distance, keep<R>(v, where, 2), keep<R>(v, where, 3));
+  write_corners<interleaved, streamed, L>(upper, distance, keep<R>(v, where, 0), keep<R>(v, where, 1));
+  write_corners<interleaved, streamed, L>(lower, distance, keep<R>(v, where, 2), keep<R>(v, where, 3));
 }
 
 template <bool interleaved, int L, typename R>

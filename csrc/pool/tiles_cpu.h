@@ -73,26 +73,48 @@ void for_each_tile(const F& f, const Tiles& tiles) {
   }
 }
 
-// Whether the functor's windows are such tiles; if so, block(f, plane offset, pooled offset, channel) does many at a
-// time.
-template <typename T, bool by_plane, typename F, typename Block>
-bool run_blocks(const F& functor, const Block& block) {
-  if (!is_tiled(functor.win)) return false;
-  with_interleaved(functor, [&]<bool interleaved>() {
-    for_each_tile<by_plane>(functor, [&](const Strips& strips) {
-      vectorised_by_width([&](auto bytes) REPRO_INLINE_LAMBDA {
-        constexpr int kMost = bytes / sizeof(T) < 8 ? 8 : bytes / sizeof(T);
-        const F f = functor;  // a copy whose pointers no store of a byte can be suspected to change
-        const Strips s = strips;
-        for (index_t strip = 0; strip < s.count; ++strip) {
-          const index_t plane = s.plane + strip * s.plane_step, pooled = s.pooled + strip * s.pooled_step;
-          in_blocks<kMost>(s.length, [&](index_t k, auto lanes) REPRO_INLINE_LAMBDA {
-            const index_t channel = s.channel + (interleaved ? 0 : k);
-            block.template operator()<interleaved, lanes>(f, plane + (interleaved ? 2 * k : k), pooled + k, channel);
-          });
-        }
+// Whether a plane is written past the caches: where they could not hold it anyway, a plain store would first read what
+// it overwrites. Rows (and pixels of NHWC) must be whole cache lines: mixed with plain stores, streamed ones cost
+// tenfold.
+template <typename T>
+bool is_streamed(const void* data, const View& plane) {
+  constexpr index_t kBeyondCaches = index_t{32} << 20;
+  const index_t pixel = is_channels_last(plane) ? plane.sw : kCacheLine, element = sizeof(T);
+  const bool whole_lines = plane.sh * element % kCacheLine == 0 && pixel * element % kCacheLine == 0;
+  return whole_lines && reinterpret_cast<uintptr_t>(data) % kCacheLine == 0 &&
+         plane.n * plane.c * plane.h * plane.w * element > kBeyondCaches;
+}
+
+// Does all windows of the strips, as many at a time as fill a vector.
+template <typename T, bool interleaved, bool streamed, typename F, typename Block>
+void run_strips(const F& functor, const Strips& strips, const Block& block) {
+  vectorised_by_width([&](auto bytes) REPRO_INLINE_LAMBDA {
+    constexpr int kMost = bytes / sizeof(T) < 8 ? 8 : bytes / sizeof(T);
+    const F f = functor;  // a copy whose pointers no store of a byte can be suspected to change
+    const Strips s = strips;
+    for (index_t strip = 0; strip < s.count; ++strip) {
+      const index_t plane = s.plane + strip * s.plane_step, pooled = s.pooled + strip * s.pooled_step;
+      in_blocks<kMost>(s.length, [&](index_t k, auto lanes) REPRO_INLINE_LAMBDA {
+        const index_t channel = s.channel + (interleaved ? 0 : k), at = plane + (interleaved ? 2 * k : k);
+        block.template operator()<interleaved, streamed, lanes>(f, at, pooled + k, channel);
       });
-    });
+    }
+    end_of_stream<streamed>();
+  });
+}
+
+// Whether the functor's windows are such tiles; if so, block(f, plane offset, pooled offset, channel) does many at a
+// time. `written` is the plane where that is what is written, else null.
+template <typename T, typename F, typename Block>
+bool run_blocks(const F& functor, const T* written, const Block& block) {
+  if (!is_tiled(functor.win)) return false;
+  const bool streamed = written && is_streamed<T>(written, functor.plane);
+  with_interleaved(functor, [&]<bool interleaved>() {
+    const auto tiles = [&](const Strips& strips) {
+      streamed ? run_strips<T, interleaved, true>(functor, strips, block)
+               : run_strips<T, interleaved, false>(functor, strips, block);
+    };
+    written ? for_each_tile<true>(functor, tiles) : for_each_tile<false>(functor, tiles);
   });
   return true;
 }
@@ -106,12 +128,13 @@ bool run_tiled(const F&) {
 template <typename T, typename Prepare>
 bool run_tiled(const MaxPool<T, uint8_t, Prepare>& functor) {
   if constexpr (std::is_floating_point_v<T>) {
-    return run_blocks<T, false>(functor, []<bool interleaved, int L>(const auto& f, index_t plane, index_t pooled,
-                                                                     index_t channel) REPRO_INLINE_LAMBDA {
-      const T* top = f.x + plane;
-      pool_windows<interleaved, L>(f.prepare, channel, top, top + f.plane.sh, f.plane.sw, f.y + pooled,
-                                   f.switches + pooled);
-    });
+    return run_blocks<T>(functor, static_cast<const T*>(nullptr),
+                         []<bool interleaved, bool streamed, int L>(const auto& f, index_t plane, index_t pooled,
+                                                                    index_t channel) REPRO_INLINE_LAMBDA {
+                           const T* top = f.x + plane;
+                           pool_windows<interleaved, L>(f.prepare, channel, top, top + f.plane.sh, f.plane.sw,
+                                                        f.y + pooled, f.switches + pooled);
+                         });
   }
   return false;
 }
@@ -119,22 +142,26 @@ bool run_tiled(const MaxPool<T, uint8_t, Prepare>& functor) {
 template <typename T>
 bool run_tiled(const MaxUnpool<T, uint8_t>& functor) {
   using R = Raw<T>;
-  return run_blocks<T, true>(
-      functor, []<bool interleaved, int L>(const auto& f, index_t plane, index_t pooled, index_t) REPRO_INLINE_LAMBDA {
-        R* top = reinterpret_cast<R*>(f.y) + plane;
-        const R* x = reinterpret_cast<const R*>(f.x) + pooled;
-        spread_windows<interleaved, L, false>(x, f.switches + pooled, top, top + f.plane.sh, f.plane.sw);
-      });
+  return run_blocks<T>(functor, static_cast<const T*>(functor.y),
+                       []<bool interleaved, bool streamed, int L>(const auto& f, index_t plane, index_t pooled, index_t)
+                           REPRO_INLINE_LAMBDA {
+                             R* top = reinterpret_cast<R*>(f.y) + plane;
+                             const R* x = reinterpret_cast<const R*>(f.x) + pooled;
+                             spread_windows<interleaved, streamed, L, false>(x, f.switches + pooled, top,
+                                                                             top + f.plane.sh, f.plane.sw);
+                           });
 }
 
 template <typename T>
 bool run_tiled(const SwitchScatter<T, uint8_t>& functor) {
   if constexpr (std::is_floating_point_v<T>) {
-    return run_blocks<T, true>(functor, []<bool interleaved, int L>(const auto& f, index_t plane, index_t pooled,
+    return run_blocks<T>(functor, static_cast<const T*>(functor.out),
+                         []<bool interleaved, bool streamed, int L>(const auto& f, index_t plane, index_t pooled,
                                                                     index_t) REPRO_INLINE_LAMBDA {
-      T* top = f.out + plane;
-      spread_windows<interleaved, L, true>(f.grad + pooled, f.switches + pooled, top, top + f.plane.sh, f.plane.sw);
-    });
+                           T* top = f.out + plane;
+                           spread_windows<interleaved, streamed, L, true>(f.grad + pooled, f.switches + pooled, top,
+                                                                          top + f.plane.sh, f.plane.sw);
+                         });
   }
   return false;
 }
@@ -142,12 +169,13 @@ bool run_tiled(const SwitchScatter<T, uint8_t>& functor) {
 template <typename T>
 bool run_tiled(const SwitchGather<T, uint8_t>& functor) {
   using R = Raw<T>;
-  return run_blocks<T, false>(
-      functor, []<bool interleaved, int L>(const auto& f, index_t plane, index_t pooled, index_t) REPRO_INLINE_LAMBDA {
-        const R* top = reinterpret_cast<const R*>(f.x) + plane;
-        R* out = reinterpret_cast<R*>(f.out) + pooled;
-        gather_windows<interleaved, L>(top, top + f.plane.sh, f.plane.sw, f.switches + pooled, out);
-      });
+  return run_blocks<T>(functor, static_cast<const T*>(nullptr),
+                       []<bool interleaved, bool streamed, int L>(const auto& f, index_t plane, index_t pooled,
+                                                                  index_t) REPRO_INLINE_LAMBDA {
+                         const R* top = reinterpret_cast<const R*>(f.x) + plane;
+                         R* out = reinterpret_cast<R*>(f.out) + pooled;
+                         gather_windows<interleaved, L>(top, top + f.plane.sh, f.plane.sw, f.switches + pooled, out);
+                       });
 }
 
 }  // namespace repro::pool
