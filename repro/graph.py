@@ -26,6 +26,7 @@ class Step:
     is_source: bool
     overwrites: bool = False  # its in-place top may be computed into the bottom's storage when nothing needs it
     following: list[Step] = field(default_factory=list)  # the steps right after it that overwrite its only top
+    into: Step | None = None  # the layer after those, where this is in place too and only that one reads the blob
     last_use: list[str] = field(default_factory=list)  # blobs that nothing reads after this step
     readers: dict[str, int] = field(default_factory=dict)  # how many later bottoms read each top as this step leaves it
 
@@ -246,3 +247,14 @@ def _find_following(graph: Graph) -> None:
                 if not later.overwrites or later.layer.spec.tops != spec.tops or any(later.layer.spec.loss_weights):
                     break
                 step.following.append(later)
+        if step.overwrites:
+            step.into = _only_reader(graph.steps[place : place + len(step.following) + 2])
+
+
+def _only_reader(steps: list[Step]) -> Step | None:
+    """The last of the steps, if it alone reads what those before it do in place to one blob."""
+    *chain, reader = steps
+    tops = chain[0].layer.spec.tops if chain else []
+    losses = any(any(step.layer.spec.loss_weights) for step in steps)
+    alone = bool(chain) and reader.layer.spec.bottoms == tops and chain[-1].readers.get(tops[0]) == 1
+    return reader if alone and not losses and tops[0] not in reader.layer.spec.tops else None

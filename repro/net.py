@@ -16,6 +16,7 @@ from repro.caffe import Model, NetSpec
 from repro.errors import DeviceError, InputError, NetError, UnsupportedError
 from repro.graph import Graph, Step, as_net_spec, build_graph, infer_shapes
 from repro.layers import Layer, PerChannel, Shape, Switches
+from repro.layers.base import joined
 from repro.loading import Arrays, LoadReport, load_weights, materialize, save_weights
 from repro.sharing import SharedBlob, find_shared, multipliers
 from repro.summary import Summary, summarize
@@ -200,7 +201,7 @@ class Net(nn.Module):
                 layer = step.layer
                 if step.is_source:
                     self._require_given(step, values)
-                elif step.key in done:
+                elif step.key in done or (fusing and _run_into_next(step, values, done)):
                     pass
                 else:
                     tops = _run_with_following(step, values, done) if fusing else None
@@ -310,6 +311,21 @@ def _run_with_following(step: Step, values: Mapping[str, Value], done: set[str])
     top, count = found
     done.update(later.key for later in step.following[:count])
     return (top,)
+
+
+def _run_into_next(step: Step, values: dict[str, Value], done: set[str]) -> bool:
+    """Whether the layer that alone reads what in-place layers make did their work as it read, leaving their blob be."""
+    parts = [one.layer.per_channel() for one in (step, *step.following)] if step.into else []
+    x = values[step.layer.spec.bottoms[0]]
+    if step.into is None or not isinstance(x, torch.Tensor) or any(part is None for part in parts):
+        return False
+    first, count = joined([part for part in parts if part is not None])
+    tops = step.into.layer.forward_after(x, first) if count == len(parts) else None
+    if tops is None:
+        return False
+    values.update(zip(step.into.layer.spec.tops, tops, strict=True))
+    done.update(one.key for one in (*step.following, step.into))
+    return True
 
 
 def _split_tops(step: Step, values: Mapping[str, Value], branches: Branches) -> None:

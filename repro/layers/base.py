@@ -74,6 +74,20 @@ class PerChannel:
     relu: bool = False
 
 
+def joined(following: Sequence[PerChannel]) -> tuple[PerChannel, int]:
+    """As many of them as one pass can do, and how many: at most one scale and shift, then at most one ReLU."""
+    scale = shift = None
+    relu, done = False, 0
+    for one in following:
+        if relu or (one.scale is not None and done):
+            break
+        if one.scale is not None:
+            scale, shift = one.scale.flatten(), None if one.shift is None else one.shift.flatten()
+        relu = one.relu
+        done += 1
+    return PerChannel(scale, shift, relu), done
+
+
 class Layer(_Base):
     """One Caffe layer.
 
@@ -129,11 +143,15 @@ class Layer(_Base):
         return None
 
     def per_channel(self) -> PerChannel | None:
-        """What `overwrite` does, where a convolution before it can do that as it writes (bits as `forward`'s)."""
+        """What `overwrite` does, where a layer before or after it can do that in its own pass (bits as `forward`'s)."""
         return None
 
     def forward_with(self, x: torch.Tensor, following: Sequence[PerChannel]) -> tuple[torch.Tensor, int] | None:
         """The only top, and how many of the following in-place layers are done in it; None where the layer cannot."""
+        return None
+
+    def forward_after(self, x: torch.Tensor, first: PerChannel) -> tuple[Any, ...] | None:
+        """The tops of what `first` makes of x, in one pass (the same bits); None where the layer cannot."""
         return None
 
     def coordinate_map(self) -> tuple[Affine, Affine] | None:

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from repro.layers.base import Layer, PerChannel
+from repro.layers.base import Layer, PerChannel, joined
 from repro.ops.dense import dense
 from repro.ops.winograd import LARGEST_WEIGHT, fingerprint, winograd_conv, winograd_pack
 
@@ -83,7 +83,7 @@ def run(
     if packed.weights is None:
         return None
     pad = tuple(2 - p for p in sizes.pad) if sizes.transposed else sizes.pad
-    after, done = _joined(following)
+    after, done = joined(following)
     y, unfit = winograd_conv(x, packed.weights, packed.outputs, pad, bias, after.scale, after.shift, after.relu)
     return None if bool(unfit) else (y, done)
 
@@ -140,17 +140,3 @@ def _packed(layer: Layer, weight: Tensor, transposed: bool) -> _Packed:
         packed = winograd_pack(weight, transposed) if fit else None
         kept = _kept[layer] = _Packed(mark, weight.shape[1 if transposed else 0], packed)
     return kept
-
-
-def _joined(following: Sequence[PerChannel]) -> tuple[PerChannel, int]:
-    """As many of the following as one pass can do: at most one scale and shift, then at most one ReLU."""
-    scale = shift = None
-    relu, done = False, 0
-    for one in following:
-        if relu or (one.scale is not None and done):
-            break
-        if one.scale is not None:
-            scale, shift = one.scale.flatten(), None if one.shift is None else one.shift.flatten()
-        relu = one.relu
-        done += 1
-    return PerChannel(scale, shift, relu), done

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from repro.caffe import LayerSpec
 from repro.errors import InputError, UnsupportedError
 from repro.layers.alignment import Affine, window_map
-from repro.layers.base import Layer, Shape, at_least, need_4d, pair
+from repro.layers.base import Layer, PerChannel, Shape, at_least, need_4d, pair
 from repro.layers.later import F, exact, ops, torch
 from repro.layers.pool_nd import NdPooling
 from repro.layers.registry import register
@@ -105,10 +105,21 @@ class Pooling(Layer):
             height, width = self.infer([tuple(x.shape)])[0][2:]
             pool = sampled_pool if self.training else expected_pool
             return (pool(x, kernel, self.stride, (height, width)),)
-        y, positions = ops.max_pool_switches(x, kernel, self.stride, self.pad, self.round_mode)
+        return self._max_tops(x, *ops.max_pool_switches(x, kernel, self.stride, self.pad, self.round_mode))
+
+    def forward_after(self, x: torch.Tensor, first: PerChannel) -> tuple | None:
+        each = [t for t in (first.scale, first.shift) if t is not None]
+        if self.exact or self.method != "MAX" or any(t.dtype != x.dtype or t.device != x.device for t in each):
+            return None
+        kernel = (x.shape[2], x.shape[3]) if self.global_pooling else self.kernel
+        window = (kernel, self.stride, self.pad, self.round_mode)
+        return self._max_tops(x, *ops.scale_shift_relu_pool(x, first.scale, first.shift, *window, relu=first.relu))
+
+    def _max_tops(self, x: torch.Tensor, y: torch.Tensor, positions: torch.Tensor) -> tuple:
         if len(self.spec.tops) == 1:
             return (y,)
-        return y, Switches(positions, size, kernel, self.stride, self.pad)
+        size = x.shape[2], x.shape[3]
+        return y, Switches(positions, size, size if self.global_pooling else self.kernel, self.stride, self.pad)
 
 
 def average(
