@@ -72,12 +72,17 @@ def read_weights(path: str | os.PathLike[str], net: Net | None = None) -> Model:
     path = Path(path)
     if path.suffix in CAFFE:
         return read_caffemodel(path)
-    if not path.is_file():
-        raise FormatError(f"{path}: no such file")
-    arrays, note = _READERS[path.suffix](path)
+    arrays, note = read_flat(path)
     if note is None and net is not None and set(arrays) & set(net.state_dict()):
         return _of_state(net, arrays, path)
     return unflatten(arrays, note, path)
+
+
+def read_flat(path: Path) -> tuple[Arrays, str | None]:
+    """The named arrays of a .npz, .safetensors or .pt file, and the note on its layers where it has one."""
+    if not path.is_file():
+        raise FormatError(f"{path}: no such file")
+    return _READERS[path.suffix](path)
 
 
 def _of_state(net: Net, arrays: Arrays, path: Path) -> Model:

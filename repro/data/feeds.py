@@ -11,16 +11,18 @@ import torch
 from numpy.typing import NDArray
 
 from repro.caffe import LayerSpec, NetSpec
+from repro.data.database_feed import DatabaseFeed
 from repro.data.hdf5_feed import Hdf5Feed
 from repro.data.image_feed import ImageFeed
+from repro.data.ordered_feed import OrderedFeed
 from repro.data.seg_feeds import SegFeed
 from repro.errors import InputError, UnsupportedError
 
 SEG_TYPES = ("ImageSegData", "WindowSegData")
-FILE_TYPES = ("ImageData", "HDF5Data")
-READ_TYPES = (*SEG_TYPES, *FILE_TYPES)
+FILE_TYPES = ("ImageData", "HDF5Data", "Data")
+READ_TYPES = (*SEG_TYPES, *FILE_TYPES, "MemoryData")
 # every other data layer of Caffe and the forks: known, so that the message can say so instead of "unknown layer"
-OTHER_TYPES = ("Data", "WindowData", "MemoryData", "WindowClsData", "WindowInstSegData")
+OTHER_TYPES = ("WindowData", "WindowClsData", "WindowInstSegData")
 
 
 class Feed(Protocol):
@@ -72,19 +74,88 @@ class ArrayFeed:
         pass
 
 
+class MemoryFeed(ArrayFeed):
+    """Batches of a MemoryData layer from arrays given by its tops' names; as pycaffe's `set_input_arrays` takes them.
+
+    data (N, C, H, W), label (N,), N a multiple of batch_size; the values are not transformed, as in Caffe.
+    Source: `MemoryDataLayer::Reset`, memory_data_layer.cpp.
+    """
+
+    def __init__(self, spec: LayerSpec, arrays: Mapping[str, NDArray[Any]] | None) -> None:
+        options = spec.options("memory_data_param")
+        where = f"layer '{spec.name}' ({spec.where})"
+        if arrays is None or any(top not in arrays for top in spec.tops):
+            found = "none are given" if arrays is None else f"given are {', '.join(arrays) or 'none'}"
+            raise InputError(
+                f"{where}: a MemoryData layer needs arrays for {', '.join(spec.tops)}, {found} (--arrays FILE.npz)"
+            )
+        mine = {top: np.asarray(arrays[top], np.float32) for top in spec.tops}
+        shape = tuple(int(n or 0) for n in (options.channels, options.height, options.width))
+        data = mine[spec.tops[0]]
+        if data.shape[1:] != shape:
+            raise InputError(f"{where}: data of shape {data.shape}; the layer says (N, {', '.join(map(str, shape))})")
+        batch_size = int(options.batch_size or 0)
+        if batch_size < 1 or len(data) % batch_size:
+            raise InputError(f"{where}: {len(data)} samples are no multiple of batch_size {batch_size}")
+        for top in spec.tops[1:]:
+            mine[top] = mine[top].reshape(len(mine[top]))
+        super().__init__(mine, batch_size)
+
+
+class ShareOfFeed:
+    """The batches rank, rank + world, … of a feed that knows no shares."""
+
+    def __init__(self, feed: Feed, rank: int, world: int) -> None:
+        self._feed, self._rank, self._world = feed, rank, world
+
+    def next(self) -> dict[str, torch.Tensor]:
+        return [self._feed.next() for _ in range(self._world)][self._rank]
+
+    def state(self) -> dict[str, Any]:
+        return self._feed.state()
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self._feed.load_state(state)
+
+    def close(self) -> None:
+        self._feed.close()
+
+
+def share_feed(feed: Feed, rank: int, world: int) -> Feed:
+    """The feed of one of ``world`` processes, which together see what one process would see."""
+    if world == 1:
+        return feed
+    if isinstance(feed, OrderedFeed):
+        feed.share(rank, world)
+        return feed
+    return ShareOfFeed(feed, rank, world)
+
+
 def open_feed(
-    spec: LayerSpec, phase: str, seed: int, *, root: Path | None = None, workers: int = 2, cache_bytes: int = 512 << 20
+    spec: LayerSpec,
+    phase: str,
+    seed: int,
+    *,
+    root: Path | None = None,
+    workers: int = 2,
+    cache_bytes: int = 512 << 20,
+    arrays: Mapping[str, NDArray[Any]] | None = None,
 ) -> Feed:
     """The feed of one data layer.
 
     ``root`` is the folder that relative source and root_folder paths start from (the current one without it); ``seed``
     fixes order and augmentation; ``workers`` threads decode ahead (0: none) without any influence on the result.
+    ``arrays`` are the values of MemoryData layers by the names of their tops.
     UnsupportedError for data layers that are not read yet, InputError for layers that are no data layers.
     """
     if spec.type in SEG_TYPES:
         return SegFeed(spec, phase, seed, root=root, workers=workers, cache_bytes=cache_bytes)
     if spec.type == "ImageData":
         return ImageFeed(spec, phase, seed, root=root, workers=workers, cache_bytes=cache_bytes)
+    if spec.type == "MemoryData":
+        return MemoryFeed(spec, arrays)
+    if spec.type == "Data":
+        return DatabaseFeed(spec, phase, seed, root=root, workers=workers)
     if spec.type == "HDF5Data":
         return Hdf5Feed(spec, phase, seed, root=root, workers=workers)
     if spec.type in OTHER_TYPES:
@@ -101,7 +172,7 @@ def data_layers(spec: NetSpec) -> list[LayerSpec]:
 
 
 def file_shapes(spec: NetSpec, root: Path | None = None) -> dict[str, tuple[int, ...]]:
-    """Shapes of the blobs that only their files can tell: those of HDF5Data and ImageData layers, from the first batch.
+    """Shapes of the blobs that only their files can tell: of HDF5Data, ImageData, Data layers, from the first batch.
 
     As in Caffe, which reads the first file or picture before the net is built.
     """
@@ -114,13 +185,20 @@ def file_shapes(spec: NetSpec, root: Path | None = None) -> dict[str, tuple[int,
 
 
 def open_feeds(
-    spec: NetSpec, seed: int, *, root: Path | None = None, workers: int = 2, cache_bytes: int = 512 << 20
+    spec: NetSpec,
+    seed: int,
+    *,
+    root: Path | None = None,
+    workers: int = 2,
+    cache_bytes: int = 512 << 20,
+    arrays: Mapping[str, NDArray[Any]] | None = None,
 ) -> list[Feed]:
     """One feed for every data layer of the net; none can be opened unless all can."""
     feeds: list[Feed] = []
     try:
         for layer in data_layers(spec):
-            feeds.append(open_feed(layer, spec.phase, seed, root=root, workers=workers, cache_bytes=cache_bytes))  # noqa: PERF401
+            options: dict[str, Any] = {"root": root, "workers": workers, "cache_bytes": cache_bytes, "arrays": arrays}
+            feeds.append(open_feed(layer, spec.phase, seed, **options))
     except BaseException:
         for feed in feeds:
             feed.close()

@@ -20,7 +20,15 @@ class OrderedFeed:
             raise InputError(f"layer '{spec.name}' ({spec.where}): batch_size must be at least 1")
         self.name, self.tops = spec.name, spec.tops
         self.order, self.batch_size = order, batch_size
-        self._batches: Prefetcher[dict[str, torch.Tensor]] = Prefetcher(self._make_batch, workers=workers)
+        self._rank, self._world = 0, 1
+        self._batches: Prefetcher[dict[str, torch.Tensor]] = Prefetcher(self._make_own, workers=workers)
+
+    def share(self, rank: int, world: int) -> None:
+        """From now on give batches rank, rank + world, … only; before the first batch."""
+        self._rank, self._world = rank, world
+
+    def _make_own(self, number: int) -> dict[str, torch.Tensor]:
+        return self._make_batch(number * self._world + self._rank)
 
     def _make_batch(self, number: int) -> dict[str, torch.Tensor]:
         raise NotImplementedError
@@ -32,7 +40,7 @@ class OrderedFeed:
     def state(self) -> dict[str, Any]:
         """What `load_state` needs to go on with the next batch."""
         own = {"layer": self.name, "seed": self.order.seed, "samples": self.order.count}
-        return {**own, "batch": self._batches.position}
+        return {**own, "batch": self._batches.position * self._world}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken; DataError if it belongs to other data or another seed."""
@@ -42,7 +50,10 @@ class OrderedFeed:
                     f"layer '{self.name}': the snapshot was taken with {key} {state.get(key)}, this run has "
                     f"{self.state()[key]}; give the same seed and index file"
                 )
-        self._batches.seek(int(state["batch"]))
+        batches = int(state["batch"])
+        if batches % self._world:
+            raise DataError(f"layer '{self.name}': {batches} batches cannot be shared by {self._world} processes")
+        self._batches.seek(batches // self._world)
 
     def close(self) -> None:
         """Stop the threads."""

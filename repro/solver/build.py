@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 
 from repro.caffe import NetSpec, SolverSpec, load_solver
-from repro.data.feeds import Feed, file_shapes, open_feeds
+from repro.data.feeds import Feed, file_shapes, open_feeds, share_feed
 from repro.errors import InputError, UnsupportedError
 from repro.net import Net
+from repro.solver.initial import fill_zeros, load_initial, starting_at_zero
 from repro.solver.log import TrainingLog
 from repro.solver.lr_policy import LearningRate
 from repro.solver.optim import OPTIMIZERS, CaffeOptimizer
+from repro.solver.ranks import Ranks
 from repro.solver.snapshot import feed_state_path, read_feed_state, restore_snapshot, save_snapshot
-from repro.solver.solver import Schedule, Solver, TestNet, entries_by_multiplier
+from repro.solver.solver import Schedule, Solver, TestNet, entries_by_multiplier, parts_of_test
 
 # layers whose parameter gradients the 2015 fork overwrites in each backward pass (bn_layer.cpp: gemv with beta 0)
 OVERWRITING_TYPES = ("BN",)
@@ -49,26 +52,36 @@ def build_solver(
     log: TrainingLog | None = None,
     numerics: str = "native",
     make_net: Callable[[NetSpec], Any] | None = None,
+    ranks: Ranks | None = None,
+    autocast: torch.dtype | None = None,
+    fill_missing: str | None = None,
+    arrays: Mapping[str, NDArray[Any]] | None = None,
 ) -> Solver:
     """A solver ready to `solve`.
 
-    ``weights`` are copied by layer name before the first iteration (layers without keep their fillers' values);
+    ``weights`` (see `load_initial`) are copied by layer name before the first iteration; layers without keep their
+    fillers' values, those without either get the filler ``fill_missing``; ``arrays`` are for MemoryData layers.
     ``snapshot`` is a .solverstate to go on from, instead of weights. ``caffe`` is "2015" or "bvlc" (see `optim`).
     Relative data paths start from ``data_root``; snapshot_prefix from ``out``. ``seed`` goes before the solver's
     random_seed, that of a snapshot's feed state before a fresh one; without any, one is drawn and told in the log.
     ``feeds`` replace the net's data layers (then the net is trained only: no test nets), ``shapes`` are those of
     their blobs where the prototxt cannot tell. ``numerics`` is "native" or "exact", for the nets and the updates.
-    ``make_net`` builds the training net in the place of `repro.Net`; with ``feeds=[]`` it finds its own data.
+    ``ranks``: the processes that train together; ``autocast``: the dtype of mixed precision, native only. In both see
+    `Solver`. ``make_net`` builds the training net in the place of `repro.Net`; with ``feeds=[]`` it finds its own data.
     """
     spec = solver if isinstance(solver, SolverSpec) else load_solver(solver)
     message = spec.message
-    log = log or TrainingLog()
+    log, ranks = log or TrainingLog(), ranks or Ranks()
     if snapshot is not None and weights:
         raise InputError("a snapshot has its own weights; give --snapshot or --weights, not both")
-    seed = _seed(message, seed, snapshot, log)
+    seed = int(ranks.totals([_seed(message, seed, snapshot, log) if ranks.is_first else 0])[0])
     train_spec = spec.load_train_net()
     steps = int(message.max_iter if max_iter is None else max_iter)
     schedule = _schedule(message, steps)
+    if schedule.iter_size % ranks.world:
+        raise InputError(
+            f"{message.where}: iter_size {schedule.iter_size} cannot be shared evenly by {ranks.world} processes"
+        )
 
     torch.manual_seed(seed)
     if make_net is not None:
@@ -78,13 +91,18 @@ def build_solver(
         if feeds is None:
             shapes = {**file_shapes(train_spec, data_root), **(shapes or {})}
         net = Net(train_spec, numerics=numerics, shapes=shapes, device=device, seed=seed)
-    torch.manual_seed(seed)
-    for path in weights:
-        report = net.load(path, allow_missing=True)
-        log.line(f"Finetuning from {report}")
+    if autocast is not None and numerics != "native":
+        raise InputError(f"mixed precision is for native numerics, not for {numerics!r}")
+    torch.manual_seed(seed + ranks.rank)
+    for path in [*weights, *_own_weights(message, spec, weights, snapshot)]:
+        log.line(f"Finetuning from {load_initial(net, path) if make_net is None else net.load(path) or path}")
+    if make_net is None and snapshot is None:
+        _mind_zeros(net, fill_missing, log)
     optimizer = _optimizer(message, net, caffe, schedule.iter_size, numerics)
-    opened = list(feeds) if feeds is not None else _open(train_spec, seed, data_root, workers, cache_bytes)
-    tests = [] if feeds is not None else _tests(spec, net, seed, data_root, workers, cache_bytes, device)
+    reading = {"root": data_root, "workers": workers, "cache_bytes": cache_bytes, "arrays": arrays}
+    opened = list(feeds) if feeds is not None else _open(train_spec, seed, reading)
+    opened = [share_feed(feed, ranks.rank, ranks.world) for feed in opened]
+    tests = [] if feeds is not None else _tests(spec, net, seed, reading, device, ranks)
 
     prefix, hdf5 = _prefix(message, spec, out), message.snapshot_format == "HDF5"
     if hdf5 and find_spec("h5py") is None:
@@ -105,9 +123,12 @@ def build_solver(
         save=lambda s: save_snapshot(s, prefix, seed=seed, hdf5=hdf5),
         diagnose=lambda batch: first_non_finite(net, batch),
         name=train_spec.name,
+        ranks=ranks,
+        autocast=autocast,
     )
     if snapshot is not None:
         restore_snapshot(built, snapshot)
+    ranks.take_first([entry[2].data for entry in net.param_entries])
     return built
 
 
@@ -121,6 +142,26 @@ def first_non_finite(net: Net, batch: Mapping[str, torch.Tensor]) -> str | None:
         if blob.is_floating_point() and not torch.isfinite(blob).all():
             return key.split("__")[1]
     return None
+
+
+def _own_weights(message: Any, spec: SolverSpec, given: Sequence[object], snapshot: Path | None) -> list[Path]:
+    """The files the solver's own `weights` names, looked for beside it and here; the caller's go before them."""
+    if given or snapshot is not None:
+        return []
+    names = [name.strip() for text in message.weights for name in str(text).split(",") if name.strip()]
+    beside = Path(spec.source).parent
+    return [beside / name if (beside / name).is_file() else Path(name) for name in names]
+
+
+def _mind_zeros(net: Net, fill_missing: str | None, log: TrainingLog) -> None:
+    if fill_missing is not None:
+        filled = fill_zeros(net, fill_missing)
+        log.line(f"Filled by {fill_missing}: {', '.join(filled) or 'no layer was without values'}")
+    elif zeros := starting_at_zero(net):
+        log.line(
+            f"Neither weights nor fillers for {', '.join(zeros[:8])}: they start at 0 and learn nothing useful; give "
+            "--weights, or --fill-missing msra"
+        )
 
 
 def _seed(message: Any, given: int | None, snapshot: Path | None, log: TrainingLog) -> int:
@@ -179,12 +220,12 @@ def _optimizer(message: Any, net: Net, caffe: str, iter_size: int, numerics: str
     )
 
 
-def _open(spec: NetSpec, seed: int, root: Path | None, workers: int, cache_bytes: int) -> list[Feed]:
-    return open_feeds(spec, seed, root=root, workers=workers, cache_bytes=cache_bytes)
+def _open(spec: NetSpec, seed: int, reading: Mapping[str, Any]) -> list[Feed]:
+    return open_feeds(spec, seed, **reading)
 
 
 def _tests(
-    spec: SolverSpec, net: Net, seed: int, root: Path | None, workers: int, cache_bytes: int, device: str | torch.device
+    spec: SolverSpec, net: Net, seed: int, reading: Mapping[str, Any], device: str | torch.device, ranks: Ranks
 ) -> list[TestNet]:
     counts = [int(n) for n in spec.message.test_iter]
     if not counts:
@@ -194,9 +235,12 @@ def _tests(
         raise InputError(f"{spec.source}: {len(counts)} test_iter for {len(nets)} test nets")
     tests = []
     for test_spec, count in zip(nets, counts, strict=True):
-        test_net = Net(test_spec, numerics=net.numerics, shapes=file_shapes(test_spec, root), device=device)
+        test_net = Net(test_spec, numerics=net.numerics, shapes=file_shapes(test_spec, reading["root"]), device=device)
         _share(net, test_net)
-        tests.append(TestNet(test_net, _open(test_spec, seed, root, workers, cache_bytes), count))
+        parts = parts_of_test(count, ranks)
+        feeds = _open(test_spec, seed, reading)
+        shared = [share_feed(feed, ranks.rank % parts, parts) for feed in feeds]
+        tests.append(TestNet(test_net, shared, count))
     return tests
 
 

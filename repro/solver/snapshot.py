@@ -25,17 +25,20 @@ FEED_STATE_VERSION = 1
 
 
 def save_snapshot(solver: Solver, prefix: Path, *, seed: int, hdf5: bool = False) -> Path:
-    """Write the three files of a snapshot; returns the solver state's path.
+    """Write the three files of a snapshot; returns the solver state's path. Of several processes the first writes.
 
     The state's blobs have the form of the optimizer's age, and its `learned_net` is the weights' path as Caffe writes
     it, so that a Caffe started in the same folder goes on from it.
     """
     stem = prefix.parent / f"{prefix.name}_iter_{solver.iteration}"
+    feed_state = _feed_state(solver, seed)
     model, state = (Path(f"{stem}.{kind}{'.h5' * hdf5}") for kind in ("caffemodel", "solverstate"))
+    if not solver.ranks.is_first:
+        return state
     try:
         stem.parent.mkdir(parents=True, exist_ok=True)
         solver.net.save(model)
-        write_atomic(feed_state_path(state), json.dumps(_feed_state(solver, seed)))
+        write_atomic(feed_state_path(state), json.dumps(feed_state))
         write_solverstate(
             state,
             iteration=solver.iteration,
@@ -95,6 +98,8 @@ def _feed_state(solver: Solver, seed: int) -> dict[str, Any]:
     generators = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_initialized():
         generators["cuda"] = torch.cuda.get_rng_state()
+    own = {k: base64.b64encode(v.numpy().tobytes()).decode() for k, v in generators.items()}
+    first, *others = (json.loads(text) for text in solver.ranks.texts(json.dumps(own)))
     return {
         "version": FEED_STATE_VERSION,
         "iteration": solver.iteration,
@@ -102,7 +107,8 @@ def _feed_state(solver: Solver, seed: int) -> dict[str, Any]:
         "losses": solver.smoothed.losses,
         "feeds": [feed.state() for feed in solver.feeds],
         "test_feeds": [[feed.state() for feed in test.feeds] for test in solver.tests],
-        "torch_rng": {k: base64.b64encode(v.numpy().tobytes()).decode() for k, v in generators.items()},
+        "torch_rng": first,
+        "other_rng": others,
     }
 
 
@@ -117,7 +123,13 @@ def _load_feed_state(solver: Solver, path: Path) -> None:
         for test, states in zip(solver.tests, values["test_feeds"], strict=False):
             _load_states(path, test.feeds, states)
         solver.smoothed.losses = [float(v) for v in values["losses"]]
-        rng = values["torch_rng"]
+        generators = [values["torch_rng"], *values.get("other_rng", [])]
+        rank = solver.ranks.rank
+        if rank >= len(generators):
+            # more processes than before: the first goes on with its draws, the others begin new ones
+            torch.manual_seed(int(values["seed"]) + rank + 1000003 * solver.iteration)
+            return
+        rng = generators[rank]
         torch.set_rng_state(_bytes(rng["cpu"]))
         if "cuda" in rng and torch.cuda.is_available():
             torch.cuda.set_rng_state(_bytes(rng["cuda"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,10 +15,11 @@ import torch
 
 from repro.data.feeds import Feed
 from repro.errors import TrainingError
-from repro.solver.interrupt import stop_on_signal
+from repro.solver.interrupt import StopRequest, stop_on_signal
 from repro.solver.log import SmoothedLoss, TrainingLog, number
 from repro.solver.lr_policy import LearningRate
 from repro.solver.optim import CaffeOptimizer
+from repro.solver.ranks import Ranks
 
 ParamEntry = tuple[str, int, torch.nn.Parameter, float, float]
 
@@ -83,7 +85,9 @@ class Solver:
 
     ``overwritten`` are the parameters whose gradient each backward pass overwrites instead of adding to it: the BN
     scales and shifts of the 2015 fork, which so learn from the last of iter_size sub-batches only (bn_layer.cpp).
-    ``loss_weights`` (top name -> weight) is for display only. Snapshots are written by ``save``; ``diagnose`` names the
+    ``loss_weights`` (top name -> weight) is for display only. With several ``ranks`` each takes every world-th of the
+    iter_size sub-batches, and their gradients are added up, so that an iteration is what it is for one process.
+    ``autocast`` is the dtype the forward pass may compute in. Snapshots are written by ``save``; ``diagnose`` names the
     layer that first gives values that are not finite for a batch.
     Source: Solver::Solve, src/caffe/solver.cpp.
     """
@@ -104,7 +108,13 @@ class Solver:
         save: Callable[[Solver], Path] | None = None,
         diagnose: Callable[[Mapping[str, torch.Tensor]], str | None] | None = None,
         name: str = "",
+        ranks: Ranks | None = None,
+        autocast: torch.dtype | None = None,
     ) -> None:
+        self.ranks = ranks or Ranks()
+        self.autocast = autocast
+        self._agreed_stop = False
+        self._stop = StopRequest()
         self.name = name
         self.net = net
         self.feeds = list(feeds)
@@ -136,26 +146,53 @@ class Solver:
         for param in self._params:
             param.grad = torch.zeros_like(param) if param.grad is None else param.grad.zero_()
         loss = np.float32(0)
+        fault = ""
         self.sublosses = []
-        for _ in range(self.schedule.iter_size):
+        for _ in range(self.schedule.iter_size // self.ranks.world):
             for param in self._overwritten:
                 if param.grad is not None:
                     param.grad.zero_()
             batch = self._next_batch(self.feeds)
-            outputs = self.net(**batch)
-            value = np.float32(self.net.loss.detach().item())
+            with self._autocast():
+                outputs = self.net(**batch)
+                total = self.net.loss
+            value = np.float32(total.detach().item())
             if not math.isfinite(value):
-                raise TrainingError(self._not_finite(float(value), batch))
-            self.net.loss.backward()
+                fault = self._not_finite(float(value), batch)
+                break
+            total.backward()
             self.sublosses.append(float(value))
             loss += value
+        loss = self._agree(loss, fault)
         self.outputs = _scalars(outputs)
-        loss /= np.float32(self.schedule.iter_size)
         self.last_lr = self.rate.at(self.iteration)
         self.optimizer.set_rate(self.last_lr)
         self.optimizer.step()
         self.iteration += 1
         return float(loss)
+
+    def _agree(self, loss: np.float32, fault: str) -> np.float32:
+        """Add up what the processes found; returns the mean loss, TrainingError if any found a fault."""
+        if self.ranks.world > 1:
+            total, faults, stops = self.ranks.totals([float(loss), float(bool(fault)), float(self._stop.requested)])
+            if faults:
+                fault = next(text for text in self.ranks.texts(fault) if text)
+            loss, self._agreed_stop = np.float32(total), bool(stops)
+        if fault:
+            raise TrainingError(fault)
+        if self.ranks.world > 1:
+            if self.ranks.rank != self.ranks.world - 1:
+                # the last sub-batch of all is the last process's
+                for param in self._overwritten:
+                    if param.grad is not None:
+                        param.grad.zero_()
+            self.ranks.add_up([param.grad for param in self._params if param.grad is not None])
+        return loss / np.float32(self.schedule.iter_size)
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        if self.autocast is None:
+            return nullcontext()
+        return torch.autocast(self._device.type, self.autocast)
 
     def solve(self, on_iteration: Callable[[Progress], None] | None = None) -> None:
         """Train up to max_iter, with display, tests and snapshots on the way and a snapshot at the end.
@@ -166,6 +203,7 @@ class Solver:
         start, begun = self.iteration, time.monotonic()
         self._displayed = (start, 0.0)
         with stop_on_signal() as stop:
+            self._stop = stop
             while self.iteration < self.schedule.max_iter:
                 if _due(self.iteration, self.schedule.snapshot) and self.iteration > start:
                     self.snapshot()
@@ -183,7 +221,7 @@ class Solver:
                     on_iteration(
                         Progress(self.iteration, self.schedule.max_iter, smoothed, self.last_lr, seconds, self.outputs)
                     )
-                if stop.requested:
+                if stop.requested if self.ranks.world == 1 else self._agreed_stop:
                     self._stopped(self.snapshot())
             wanted = self.schedule.snapshot_after_train or _due(self.iteration, self.schedule.snapshot)
             if wanted and self.iteration > start:
@@ -213,12 +251,15 @@ class Solver:
         for number_, test in enumerate(self.tests):
             self.log.line(f"Iteration {self.iteration}, Testing net (#{number_})")
             sums: dict[str, float] = {}
-            for _ in range(test.iterations):
-                outputs = _scalars(test.net(**self._next_batch(test.feeds)))
+            for _ in range(test.iterations // self._parts(test)):
+                with self._autocast():
+                    outputs = _scalars(test.net(**self._next_batch(test.feeds)))
                 if self.schedule.test_compute_loss:
                     outputs["(loss)"] = float(test.net.loss)
                 for name, value in outputs.items():
                     sums[name] = sums.get(name, 0.0) + value
+            if self._parts(test) > 1:
+                sums = dict(zip(sums, self.ranks.totals(list(sums.values())), strict=True))
             means = {name: value / test.iterations for name, value in sums.items()}
             if "(loss)" in means:
                 self.log.line(f"Test loss: {number(means.pop('(loss)'))}")
@@ -226,6 +267,10 @@ class Solver:
             self.log.record("test", {"iteration": self.iteration, "net": number_, **means})
             results.append(means)
         return results
+
+    def _parts(self, test: TestNet) -> int:
+        """In how many parts a test is run: one per process where that comes out even, else each runs all of it."""
+        return parts_of_test(test.iterations, self.ranks)
 
     def close(self) -> None:
         """Stop the threads of the feeds."""
@@ -269,6 +314,10 @@ class Solver:
         how = f"resume with --snapshot {state}" if state is not None else "nothing was saved"
         self.log.line(f"Stopped after iteration {self.iteration}; {how}")
         raise KeyboardInterrupt(how)
+
+
+def parts_of_test(iterations: int, ranks: Ranks) -> int:
+    return ranks.world if iterations % ranks.world == 0 else 1
 
 
 def _due(iteration: int, interval: int) -> bool:

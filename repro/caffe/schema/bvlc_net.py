@@ -15,7 +15,7 @@ message BlobProtoVector
   blobs 1 BlobProto*
 message Datum
   channels 1 int32, height 2 int32, width 3 int32
-  data 4 bytes, label 5 int32, float_data 6 float*, encoded 7 bool = false
+  data 4 bytes, label 5 int32, float_data 6 float* packed, encoded 7 bool = false
 
 message FillerParameter
   type 1 string = constant

@@ -1,4 +1,4 @@
-"""HDF5Data and ImageData against BVLC Caffe, bit for bit (made by tests/golden/make_bvlc_feeds.py)."""
+"""HDF5Data, ImageData and Data (LMDB) against BVLC Caffe, bit for bit (made by tests/golden/make_bvlc_feeds.py)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import pytest
 from repro.caffe import load_net
 from repro.data.feeds import open_feeds
 
-CASES = ("hdf5", "image", "image_crop", "image_gray", "image_mean")
+CASES = (
+    "hdf5", "image", "image_crop", "image_gray", "image_mean",
+    "lmdb", "lmdb_crop", "lmdb_encoded", "lmdb_float", "lmdb_deep",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -160,3 +160,23 @@ def test_a_data_set_that_points_elsewhere_is_not_followed(tmp_path: Path, open_i
     (tmp_path / "list").write_text("link.h5\n")
     with pytest.raises(DataError, match="'data' is no data set of this file itself"):
         open_in(HDF5 % "")
+
+
+MEMORY = """name: "m" layer { name: "d" type: "MemoryData" top: "data" top: "label"
+  memory_data_param { batch_size: 2 channels: 1 height: 2 width: 3 } }"""
+
+
+def test_memory_data_gives_the_arrays_it_is_given() -> None:
+    data, label = np.arange(24, dtype=np.float64).reshape(4, 1, 2, 3), np.arange(4).reshape(4, 1, 1, 1)
+    (feed,) = open_feeds(load_net(MEMORY), 0, arrays={"data": data, "label": label, "more": label})
+    batches = [feed.next() for _ in range(3)]
+    np.testing.assert_array_equal(batches[1]["data"], data[2:].astype(np.float32))
+    assert [batch["label"].tolist() for batch in batches] == [[0, 1], [2, 3], [0, 1]]
+    for arrays, message in (
+        (None, "needs arrays for data, label, none are given"),
+        ({"data": data}, "given are data"),
+        ({"data": data[:3], "label": label[:3]}, "3 samples are no multiple of batch_size 2"),
+        ({"data": data.reshape(4, 1, 3, 2), "label": label}, r"the layer says \(N, 1, 2, 3\)"),
+    ):
+        with pytest.raises(InputError, match=message):
+            open_feeds(load_net(MEMORY), 0, arrays=arrays)
