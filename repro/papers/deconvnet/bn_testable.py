@@ -92,13 +92,16 @@ def fold(
     """Scale and shift of the INFERENCE layer that does what LEARN does with these statistics, (C,) float32 each.
 
     ``bessel`` multiplies the variance by m / (m - 1), as the script says; as it runs (Python 2 divides integers) the
-    factor is 1, so that the published weights have none: the default.
+    factor is 1 for every m above 2, so that the published weights have none: the default.
     """
     variance = statistics.var
+    count = statistics.count
     if bessel:
-        if statistics.count < 2:
+        if count < 2:
             raise InputError("the bias of a variance over one value cannot be corrected; leave bessel out")
-        variance = variance * np.float32(statistics.count / (statistics.count - 1))
+        variance = variance * np.float32(count / (count - 1))
+    elif count == 2:
+        variance = variance * np.float32(2)  # the one m for which whole numbers give a factor: 2 // 1
     if (variance < 0).any():
         raise TrainingError(f"an averaged variance is negative ({variance.min():g}); float32 cancellation in BN")
     deviation = np.sqrt(variance + np.float32(VAR_EPS))

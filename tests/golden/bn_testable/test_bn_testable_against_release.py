@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from repro.cli.main import build_parser
 from repro.data.feeds import ArrayFeed
 from repro.net import Net
 from repro.papers.deconvnet.bn_testable import BatchStatistics, average_statistics, fold, fold_into
@@ -69,6 +70,22 @@ def test_folding_needs_no_bessel_factor(golden: dict[str, np.ndarray], shared: P
             worst = max(worst, int(steps))
     print("ULP:", worst)
     assert worst == 0
+
+
+@pytest.mark.parametrize(("count", "script", "bessel"), [(2, 2, 2), (3, 1, 1.5), (4, 1, 4 / 3), (1000, 1, 1000 / 999)])
+def test_factor_is_that_of_whole_numbers(count: int, script: float, bessel: float) -> None:
+    """Python 2's m / (m - 1), and the one that was meant; eps 1e-9 under the root."""
+    one = np.ones(1, np.float32)
+    statistics = BatchStatistics(3 * one, 5 * one, count)
+    for factor, corrected in ((script, False), (bessel, True)):
+        scale, shift = fold(2 * one, 7 * one, statistics, bessel=corrected)
+        assert scale[0] == pytest.approx(2 / np.sqrt(5 * factor + 1e-9), rel=1e-6)
+        assert shift[0] == pytest.approx(7 - 6 / np.sqrt(5 * factor + 1e-9), rel=1e-6)
+
+
+def test_the_default_is_the_scripts_501_forwards() -> None:
+    args = build_parser("bn-testable").parse_args(["bn-testable", "net", "weights", "out"])
+    assert (args.iterations, args.bessel) == (501, False)
 
 
 @pytest.mark.slow
