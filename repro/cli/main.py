@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "plot": ("plot", "draw loss and accuracy from logs of training"),
     "bn-testable": ("bn_testable", "turn batch-statistics BN into INFERENCE BN with averaged statistics"),
     "demo": ("demo", "the whole job on what is shipped"),
+    "figure": ("figure", "the figures of the DeconvNet paper: activations, proposals, compare, layers"),
     "fetch": ("fetch", "download the authors' weights and data, checked and resumed"),
     "doctor": ("doctor", "versions, build, devices, what is missing and how to get it"),
 }

@@ -10,61 +10,92 @@ from PIL import Image, ImageDraw, ImageFont
 
 from repro.report.palette import VOID, voc_colormap
 
-_SIZE = 14
+SIZE = 14
+"""Height of letters in pixels where nothing else is asked for."""
+
 _PAD = 5
 _INK = (30, 30, 30)
 
 
 @cache
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     try:
-        return ImageFont.load_default(size=_SIZE)
+        return ImageFont.load_default(size=size)
     except ImportError:  # a PIL built without FreeType has one small bitmap font
         return ImageFont.load_default()
 
 
-def line_height() -> int:
+def line_height(size: int = SIZE) -> int:
     """Height of one line of text with its margins, in pixels."""
-    return _SIZE + 2 * _PAD
+    return size + 2 * _pad(size)
 
 
-def text_width(text: str) -> int:
+def text_width(text: str, size: int = SIZE) -> int:
     """Width of a text in pixels."""
-    return int(np.ceil(_font().getlength(text)))
+    return int(np.ceil(_font(size).getlength(_drawable(text))))
 
 
-def draw_line(picture: np.ndarray, text: str, left: int, right: int, *, top: int = 0, centred: bool = False) -> None:
+# PIL's own font has few signs outside of Latin; a box in their place helps nobody
+_INSTEAD = {"×": "x", "–": "-", "−": "-", "…": "...", "≥": ">=", "≤": "<="}
+
+
+def _drawable(text: str) -> str:
+    return "".join(_INSTEAD.get(sign, sign) if sign in _missing() else sign for sign in text)
+
+
+@cache
+def _missing() -> frozenset[str]:
+    """The signs of _INSTEAD that the font draws as it draws one that no font has."""
+    none = bytes(_font(SIZE).getmask("\uffff"))
+    return frozenset(sign for sign in _INSTEAD if bytes(_font(SIZE).getmask(sign)) == none)
+
+
+def _pad(size: int) -> int:
+    return max(1, round(size * _PAD / SIZE))
+
+
+def draw_line(
+    picture: np.ndarray,
+    text: str,
+    left: int,
+    right: int,
+    *,
+    top: int = 0,
+    centred: bool = False,
+    size: int = SIZE,
+) -> None:
     """Write one line between two columns of picture (H, W, 3) uint8, in place; what is too long ends in an ellipsis."""
-    text = _shorten(text, right - left)
-    x = left + (right - left - text_width(text)) / 2 if centred else left
+    text = _shorten(text, right - left, size)
+    x = left + (right - left - text_width(text, size)) / 2 if centred else left
     canvas = Image.fromarray(picture)
-    ImageDraw.Draw(canvas).text((x, top + line_height() / 2), text, fill=_INK, font=_font(), anchor=_anchor())
+    middle = top + line_height(size) / 2
+    ImageDraw.Draw(canvas).text((x, middle), _drawable(text), fill=_INK, font=_font(size), anchor=_anchor())
     picture[:] = np.asarray(canvas)
 
 
-def draw_legend(labels: Sequence[int], names: Sequence[str], width: int) -> np.ndarray:
+def draw_legend(labels: Sequence[int], names: Sequence[str], width: int, size: int = SIZE) -> np.ndarray:
     """Colour patches and class names, wrapped to a width: (h, width, 3) uint8; one empty line for no labels."""
     shown = [(label, _name(label, names)) for label in labels]
-    patch = _SIZE
+    patch, pad = size, _pad(size)
     rows: list[list[tuple[int, int, str]]] = [[]]
-    x = _PAD
+    x = pad
     for label, name in shown:
-        needed = patch + _PAD + text_width(name) + 2 * _PAD
+        needed = patch + pad + text_width(name, size) + 2 * pad
         if rows[-1] and x + needed > width:
             rows.append([])
-            x = _PAD
+            x = pad
         rows[-1].append((x, label, name))
         x += needed
-    canvas = Image.new("RGB", (width, len(rows) * line_height()), (255, 255, 255))
+    canvas = Image.new("RGB", (width, len(rows) * line_height(size)), (255, 255, 255))
     draw = ImageDraw.Draw(canvas)
     colours = voc_colormap()
     for index, row in enumerate(rows):
-        middle = index * line_height() + line_height() // 2
+        middle = index * line_height(size) + line_height(size) // 2
         for x, label, name in row:
             box = (x, middle - patch // 2, x + patch, middle + patch // 2)
             draw.rectangle(box, fill=tuple(colours[label].tolist()), outline=(120, 120, 120))
-            text = _shorten(name, width - x - patch - _PAD)
-            draw.text((x + patch + _PAD, middle), text, fill=_INK, font=_font(), anchor=_anchor())
+            text = _shorten(name, width - x - patch - pad, size)
+            draw.text((x + patch + pad, middle), _drawable(text), fill=_INK, font=_font(size), anchor=_anchor())
     return np.array(canvas)
 
 
@@ -74,14 +105,14 @@ def _name(label: int, names: Sequence[str]) -> str:
     return names[label] if label < len(names) else f"class {label}"
 
 
-def _shorten(text: str, width: int) -> str:
-    if text_width(text) <= width:
+def _shorten(text: str, width: int, size: int) -> str:
+    if text_width(text, size) <= width:
         return text
-    while text and text_width(text + "…") > width:
+    while text and text_width(text + "…", size) > width:
         text = text[:-1]
     return text + "…" if text else ""
 
 
 def _anchor() -> str | None:
     # the bitmap font knows no anchors
-    return "lm" if isinstance(_font(), ImageFont.FreeTypeFont) else None
+    return "lm" if isinstance(_font(SIZE), ImageFont.FreeTypeFont) else None

@@ -12,7 +12,7 @@ from PIL import Image
 
 from repro.errors import InputError
 from repro.files import write_atomic
-from repro.report.lettering import draw_legend, draw_line, line_height
+from repro.report.lettering import SIZE, draw_legend, draw_line, line_height
 from repro.report.palette import VOC_CLASSES, describe, voc_colormap
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -77,12 +77,13 @@ def montage(
     gap: int = 6,
     classes: Sequence[int] = (),
     names: Sequence[str] = VOC_CLASSES,
+    text: int = SIZE,
 ) -> np.ndarray:
     """Pictures in rows and columns on white: (H, W, 3) uint8 RGB.
 
     rows: each a sequence of (h, w, 3) uint8 pictures, e.g. image, truth, without CRF, with CRF. captions: one per
     column, above it; row_captions: one per row, below it. Pictures are scaled to fit cell = (width, height).
-    classes: labels to name in a legend at the end.
+    classes: labels to name in a legend at the end. text: height of the letters in pixels.
     """
     columns = max((len(row) for row in rows), default=0)
     if not columns:
@@ -92,24 +93,33 @@ def montage(
     if row_captions and len(row_captions) != len(rows):
         raise InputError(f"{len(row_captions)} row captions for {len(rows)} rows")
     width = columns * cell[0] + (columns + 1) * gap
-    parts = [_captions(captions, cell[0], gap, width)] if captions else [_white(gap, width)]
+    parts = [_captions(captions, cell[0], gap, width, text)] if captions else [_white(gap, width)]
     for index, row in enumerate(rows):
         parts.append(_row([_fit(picture, cell) for picture in row], cell[0], gap, width))
         if row_captions:
-            line = _white(line_height(), width)
-            draw_line(line, row_captions[index], gap, width - gap)
+            line = _white(line_height(text), width)
+            draw_line(line, row_captions[index], gap, width - gap, size=text)
             parts.append(line)
         parts.append(_white(gap, width))
     if len(classes):
-        parts.append(draw_legend(classes, names, width))
+        parts.append(draw_legend(classes, names, width, text))
     return np.concatenate(parts)
 
 
-def save_png(path: str | os.PathLike[str], picture: np.ndarray) -> None:
-    """Write a picture (H, W, 3) uint8 RGB as PNG, whole or not at all."""
+def captioned(picture: np.ndarray, caption: str, size: int = SIZE) -> np.ndarray:
+    """The picture (H, W, 3) uint8 with one centred line below it."""
+    _check(picture)
+    line = _white(line_height(size), picture.shape[1])
+    draw_line(line, caption, 0, picture.shape[1], centred=True, size=size)
+    return np.concatenate([picture, line])
+
+
+def save_png(path: str | os.PathLike[str], picture: np.ndarray, dpi: int | None = None) -> None:
+    """Write a picture (H, W, 3) uint8 RGB as PNG, whole or not at all. dpi: pixels per inch in print."""
     _check(picture)
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="PNG", optimize=True)
+    density = {} if dpi is None else {"dpi": (dpi, dpi)}
+    Image.fromarray(picture).save(buffer, format="PNG", optimize=True, **density)
     write_atomic(path, buffer.getvalue())
 
 
@@ -152,11 +162,11 @@ def _fit(picture: np.ndarray, cell: tuple[int, int]) -> np.ndarray:
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
-def _captions(captions: Sequence[str], cell_width: int, gap: int, width: int) -> np.ndarray:
-    line = _white(line_height(), width)
+def _captions(captions: Sequence[str], cell_width: int, gap: int, width: int, size: int) -> np.ndarray:
+    line = _white(line_height(size), width)
     for column, text in enumerate(captions):
         left = gap + column * (cell_width + gap)
-        draw_line(line, text, left, left + cell_width, centred=True)
+        draw_line(line, text, left, left + cell_width, centred=True, size=size)
     return line
 
 

@@ -1,4 +1,4 @@
-"""Tables of class scores as text and as Markdown."""
+"""Tables of class scores and others as text, Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -54,6 +54,22 @@ def markdown_table(rows: Sequence[Sequence[str]]) -> str:
             rule = ["-" * w if not c else "-" * (w - 1) + ":" for c, w in enumerate(widths)]
             lines.append(f"| {' | '.join(rule)} |")
     return "\n".join(lines)
+
+
+def latex_table(rows: Sequence[Sequence[str]]) -> str:
+    """The same rows as a LaTeX tabular for the package booktabs; what LaTeX would read as a command is escaped."""
+    body = [" & ".join(map(_latex, row)) + r" \\" for row in rows]
+    columns = "l" + "r" * (len(_widths(rows)) - 1)
+    lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", body[0], r"\midrule", *body[1:], r"\bottomrule"]
+    return "\n".join([*lines, r"\end{tabular}"])
+
+
+_LATEX = {"\\": r"\textbackslash{}", "×": r"$\times$", "–": "--", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+          **{char: f"\\{char}" for char in "&%$#_{}"}}  # fmt: skip
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(char, char) for char in text)
 
 
 def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
