@@ -95,6 +95,28 @@ def test_without_any_mark_only_a_digest_allows_to_go_on(server: Server, tmp_path
         (tmp_path / "x").unlink()
 
 
+@pytest.mark.parametrize(("known", "resumed"), [(KNOWN, 300_000), (None, 0)])
+def test_another_address_goes_on_where_a_digest_will_tell(
+    known: Expected | None, resumed: int, server: Server, tmp_path: Path
+) -> None:
+    server.behaviour.cut = [300_000] + [0] * 9
+    with pytest.raises(FetchError):
+        get(server, tmp_path, known, tries=1)
+    server.behaviour.cut, server.behaviour.asked = [], []
+    server.behaviour.etag = '"of-another-server"'
+    got = download(f"{server.address}/mirror", tmp_path / "x", known)
+    assert (got.path.read_bytes(), got.resumed) == (CONTENT, resumed)
+    assert server.behaviour.asked == [("/mirror", f"bytes={resumed}-" if resumed else "", "")]
+
+
+def test_a_server_that_falls_silent(server: Server, tmp_path: Path) -> None:
+    server.behaviour.content, server.behaviour.slow = bytes(70_000), 1.0
+    with pytest.raises(FetchError, match="1 tries without a byte"):
+        get(server, tmp_path, None, tries=1, timeout=0.1)
+    server.behaviour.slow = 0.0
+    assert get(server, tmp_path, None).bytes == 70_000
+
+
 def test_wrong_digest_is_removed(server: Server, tmp_path: Path) -> None:
     server.behaviour.content = CONTENT[:-1] + b"!"
     with pytest.raises(FetchError, match=f"sha256 is [0-9a-f]{{64}}, expected {SHA256}.*removed"):
