@@ -11,11 +11,11 @@ LOCKED := $(VENV)/.locked
 PACKAGE := $(VENV)/.package
 EXTENSION := repro/_C.so
 
-.PHONY: help demo test test-all fuzz lint types format build cuda gpu clean
+.PHONY: help demo test test-all fuzz lint types format build cuda gpu wheel wheel-test clean
 .DELETE_ON_ERROR:
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  PYTHON=python3.12 chooses the interpreter (3.10 or later), CXX=clang++ the compiler (C++20)"
 
 demo: build ## the whole job on what is shipped: proposals, DeconvNet, CRF, comp6 score, pictures
@@ -55,14 +55,15 @@ cuda: $(PACKAGE) ## compile and link the CUDA part too; needs nvcc, no GPU
 	REPRO_CUDA=1 $(BIN)/python setup.py build_ext --inplace
 	@touch $(EXTENSION)
 
-gpu: cuda ## on a GPU machine: build the CUDA part, run the GPU tests and the GPU benchmarks
-	@$(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || { \
-	  echo "make gpu: torch $$($(BIN)/python -c 'import torch; print(torch.__version__)') sees no CUDA device here;" \
-	       "the CUDA part was built, nothing of it was run" >&2; exit 1; }
-	$(BIN)/python -m pytest -m gpu $(PYTEST)
-	@set -e; scripts=$$(grep -l -- '"--device"' benchmarks/*.py || true); \
-	[ -n "$$scripts" ] || echo "make gpu: no script in benchmarks/ takes --device"; \
-	for script in $$scripts; do echo "== $$script"; $(BIN)/python $$script --device cuda; done
+gpu: cuda ## on a GPU machine: all that only a GPU can show, in one JSON; STEPS="bits memcheck" for some of it
+	$(BIN)/python benchmarks/gpu.py $(if $(STEPS),--steps $(STEPS))
+
+wheel: $(LOCKED) ## dist/: one wheel for every Python 3.10 and later and every torch from 2.10 on
+	rm -f dist/repro-*.whl
+	$(BIN)/python -m pip wheel --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+
+wheel-test: wheel ## the wheel beside another Python and another torch (gigabytes): WHEEL_TEST="--torch 'torch==2.12.*'"
+	$(BIN)/python tests/wheel/run.py $(WHEEL_TEST)
 
 clean: ## remove what make has built, the environment included
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

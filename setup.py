@@ -1,11 +1,14 @@
 """Builds the extension beside the package; what and how is in ``repro/_build.py``, the metadata in ``pyproject.toml``.
 
+``python setup.py build_ext --plan`` says what would be chosen, why, and with which commands, and builds nothing.
+
 Environment: ``REPRO_CUDA=0|1|auto``, ``CUDA_HOME``, ``TORCH_CUDA_ARCH_LIST``, ``CXX``, ``CXXFLAGS``, ``NVCC_FLAGS``,
 ``MAX_JOBS``.
 """
 
 import importlib.util
 import os
+import shlex
 import shutil
 from pathlib import Path
 
@@ -31,6 +34,13 @@ rules = load_build_rules()
 class BuildExtension(build_ext):
     """``build_ext`` that runs the steps of ``repro/_build.py`` and says what it chose and why."""
 
+    user_options = [*build_ext.user_options, ("plan", None, "print the choices and the commands, and build nothing")]  # noqa: RUF012
+    boolean_options = [*build_ext.boolean_options, "plan"]  # noqa: RUF012
+
+    def initialize_options(self):
+        super().initialize_options()
+        self.plan = False
+
     def run(self):
         try:
             self.build_libraries()
@@ -55,6 +65,10 @@ class BuildExtension(build_ext):
             cuda = rules.cuda_steps(ROOT, work, torch, os.environ, choice.nvcc)
             made.append(cuda[-1].output)
             steps += cuda
+        if self.plan:
+            for step in steps:
+                print(shlex.join(step.command))
+            return
         try:
             rules.run(steps, work, jobs=int(os.environ.get("MAX_JOBS", "0")) or None)
         except rules.BuildError as error:

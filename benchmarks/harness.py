@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results"
+RESULTS = Path(os.environ.get("REPRO_RESULTS") or ROOT / "benchmarks" / "results")
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,22 @@
-"""Calls of every op that has CUDA kernels, on inputs of four kinds; the arguments are CPU tensors.
+"""Calls of every op that has CUDA kernels, on inputs of five kinds; the arguments are CPU tensors.
 
-The tests give them to the CPU op and to what must have its bits: the CUDA op, or its rehearsal without a GPU. Run as a
-script on a GPU machine it calls each once, which is what compute-sanitizer watches.
+The tests give them to the CPU op and to what must have its bits: the CUDA op, or its rehearsal without a GPU.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
-from repro.ops import _library
 from repro.ops.lattice import PermutohedralLattice
 
-KINDS = ("random", "tied", "nan", "empty")
+KINDS = ("random", "tied", "nan", "golden", "empty")
+SCORES = Path(__file__).resolve().parents[1] / "golden" / "data" / "crf" / "crop60x80_deconvnet.npz"
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 # kernel, stride, pad, ceil_mode; overlapping, clipped, with gaps, and one whose switches are int16
 WINDOWS = (
@@ -34,7 +36,10 @@ class Call(NamedTuple):
 
 
 def values(kind: str, shape: tuple[int, ...], seed: int) -> torch.Tensor:
-    """float64 values: all different, few different, or with NaN and infinities among them."""
+    """float64 values: all different, few different, with NaN and infinities among them, or DeconvNet's of a picture."""
+    if kind == "golden":
+        scores = torch.from_numpy(np.load(SCORES)["U"]).double().flatten()
+        return scores[(torch.arange(math.prod(shape)) + 4800 * seed) % len(scores)].reshape(shape)
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randn(shape, generator=generator, dtype=torch.float64)
     if kind == "tied":
@@ -199,13 +204,3 @@ def agree(a: torch.Tensor, b: torch.Tensor, exact: bool) -> bool:
 def described(call: Call) -> str:
     """The arguments for a message: tensors by shape and dtype."""
     return str([(tuple(a.shape), a.dtype) if isinstance(a, torch.Tensor) else a for a in call.arguments])
-
-
-if __name__ == "__main__":
-    count = 0
-    for every in KINDS:
-        for call in calls(every):
-            run(call.op, call.arguments, "cuda")
-            count += 1
-    torch.cuda.synchronize()
-    print(f"{count} calls, kernels {_library.cuda_route().why}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -143,10 +144,61 @@ def test_the_cuda_part_compiles_and_links_here(tmp_path: Path) -> None:
     assert " w aoti_torch_get_current_cuda_stream" in symbols
 
 
-def test_the_built_library_touches_torch_through_its_c_shims_only() -> None:
-    symbols = subprocess.run(
-        ["nm", "-D", "--undefined-only", ROOT / "repro" / "_C.so"], capture_output=True, text=True, check=True
-    )
+LIBRARIES = sorted((ROOT / "repro").glob("_C*.so"))
+
+
+@pytest.mark.parametrize("library", LIBRARIES, ids=lambda p: p.name)
+def test_a_built_library_touches_torch_through_its_c_shims_only(library: Path) -> None:
+    symbols = subprocess.run(["nm", "-D", "--undefined-only", library], capture_output=True, text=True, check=True)
     names = [line.split()[-1] for line in symbols.stdout.splitlines()]
     assert any(n.startswith("aoti_torch_") for n in names)
     assert not [n for n in names if n.startswith(("_ZN2at", "_ZN3c10", "_ZN5torch", "_ZNK2at", "_ZNK3c10", "Py"))]
+
+
+@pytest.mark.parametrize("library", LIBRARIES, ids=lambda p: p.name)
+def test_torch_abi_audit_finds_it_stable_from_the_target_version_on(library: Path) -> None:
+    pytest.importorskip("torch_abi_audit", reason="torch-abi-audit is not installed")
+    main = "import sys; from torch_abi_audit.cli import main; sys.exit(main())"
+    audit = [sys.executable, "-c", main, "--check", "torch", library]
+    done = subprocess.run(audit, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    target = int(_build.TORCH_TARGET_VERSION, 16)
+    (oldest,) = re.findall(r"Min torch: +(\d+)\.(\d+)", done.stdout)
+    assert tuple(map(int, oldest)) <= (target >> 56, target >> 48 & 0xFF)
+
+
+def planned(**environment: str) -> str:
+    """What `setup.py build_ext --plan` says in an environment without the variables it obeys."""
+    obeyed = ("REPRO_CUDA", "CUDA_HOME", "TORCH_CUDA_ARCH_LIST", "CXX", "CXXFLAGS", "NVCC_FLAGS", "MAX_JOBS")
+    clean = {name: value for name, value in os.environ.items() if name not in obeyed}
+    done = subprocess.run(
+        [sys.executable, "setup.py", "build_ext", "--plan"],
+        cwd=ROOT,
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def test_setup_says_what_it_chose_and_why(toolkit: Path) -> None:
+    without = planned(REPRO_CUDA="0")
+    assert "CUDA part: no (REPRO_CUDA=0)" in without
+    assert "NVRTC part: yes" in without
+    assert "nvcc -" not in without
+    nvcc = str(toolkit / "bin" / "nvcc")
+    with_it = planned(CUDA_HOME=str(toolkit), TORCH_CUDA_ARCH_LIST="8.6 12.0+PTX", CXX="my-c++ -pipe", NVCC_FLAGS="-G")
+    assert f"{nvcc} for architectures 8.6 12.0+PTX" in with_it
+    kernels = [line for line in with_it.splitlines() if line.startswith(nvcc) and ".cu.o" in line and " -c " in line]
+    assert kernels
+    for line in kernels:
+        assert "arch=compute_86,code=sm_86" in line
+        assert "arch=compute_120,code=compute_120" in line
+        assert "compute_90" not in line
+        assert "-G" in line.split()
+    assert [line for line in with_it.splitlines() if line.startswith("my-c++ -pipe ")]
+    insisted = planned(REPRO_CUDA="1", CUDA_HOME=str(toolkit / "nowhere"))
+    assert "error: REPRO_CUDA=1, but there is no nvcc in CUDA_HOME" in insisted
+    wrong = planned(CUDA_HOME=str(toolkit), TORCH_CUDA_ARCH_LIST="Hopper")
+    assert "TORCH_CUDA_ARCH_LIST: 'Hopper' is no architecture" in wrong
