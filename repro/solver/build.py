@@ -18,6 +18,7 @@ from repro.net import Net
 from repro.solver.initial import fill_zeros, load_initial, starting_at_zero
 from repro.solver.log import TrainingLog
 from repro.solver.lr_policy import LearningRate
+from repro.solver.mixed import keep_sums_long
 from repro.solver.optim import OPTIMIZERS, CaffeOptimizer
 from repro.solver.ranks import Ranks
 from repro.solver.snapshot import feed_state_path, read_feed_state, restore_snapshot, save_snapshot
@@ -91,8 +92,10 @@ def build_solver(
         if feeds is None:
             shapes = {**file_shapes(train_spec, data_root), **(shapes or {})}
         net = Net(train_spec, numerics=numerics, shapes=shapes, device=device, seed=seed)
-    if autocast is not None and numerics != "native":
-        raise InputError(f"mixed precision is for native numerics, not for {numerics!r}")
+    if autocast is not None:
+        if numerics != "native" or make_net is not None:
+            raise InputError(f"mixed precision is for native numerics, not for {numerics!r}")
+        keep_sums_long(net)
     torch.manual_seed(seed + ranks.rank)
     for path in [*weights, *_own_weights(message, spec, weights, snapshot)]:
         log.line(f"Finetuning from {load_initial(net, path) if make_net is None else net.load(path) or path}")

@@ -87,7 +87,7 @@ class Solver:
     scales and shifts of the 2015 fork, which so learn from the last of iter_size sub-batches only (bn_layer.cpp).
     ``loss_weights`` (top name -> weight) is for display only. With several ``ranks`` each takes every world-th of the
     iter_size sub-batches, and their gradients are added up, so that an iteration is what it is for one process.
-    ``autocast`` is the dtype the forward pass may compute in. Snapshots are written by ``save``; ``diagnose`` names the
+    ``autocast`` is the dtype training's forward pass may use. Snapshots are written by ``save``; ``diagnose`` names the
     layer that first gives values that are not finite for a batch.
     Source: Solver::Solve, src/caffe/solver.cpp.
     """
@@ -235,7 +235,8 @@ class Solver:
     @torch.no_grad()
     def _show_final_loss(self) -> None:
         """Caffe's last line: the loss that the trained net has on one batch more."""
-        self.net(**self._next_batch(self.feeds))
+        with self._autocast():
+            self.net(**self._next_batch(self.feeds))
         loss = float(self.net.loss)
         shown = self.smoothed.add(loss) if self.optimizer.caffe == "bvlc" else loss
         self.log.line(f"Iteration {self.iteration}, loss = {number(shown)}")
@@ -252,8 +253,7 @@ class Solver:
             self.log.line(f"Iteration {self.iteration}, Testing net (#{number_})")
             sums: dict[str, float] = {}
             for _ in range(test.iterations // self._parts(test)):
-                with self._autocast():
-                    outputs = _scalars(test.net(**self._next_batch(test.feeds)))
+                outputs = _scalars(test.net(**self._next_batch(test.feeds)))
                 if self.schedule.test_compute_loss:
                     outputs["(loss)"] = float(test.net.loss)
                 for name, value in outputs.items():
