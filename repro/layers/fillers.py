@@ -1,6 +1,6 @@
 """Caffe's weight fillers. Source: `include/caffe/filler.hpp` of BVLC Caffe and of the DeconvNet fork.
 
-The distributions are Caffe's; the random stream is torch's (Caffe's comes from boost and cannot be reproduced).
+The distributions are Caffe's; the random stream is torch's, or Caffe's own by a `CaffeRandom`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from repro.errors import NetError
 from repro.layers.later import torch
 
 if TYPE_CHECKING:
-    _Fill = Callable[[torch.Tensor, Any, torch.Generator | None], None]
+    from repro.layers.caffe_random import CaffeRandom
+
+    Source = torch.Generator | CaffeRandom | None
+    _Fill = Callable[[torch.Tensor, Any, Source], None]
 
 
 @dataclass(frozen=True)
@@ -28,13 +31,12 @@ class Diagonal:
 LEGACY_BLOBS = frozenset(("deconvnet", "deeplab"))
 
 
-def fill(
-    tensor: torch.Tensor, filler: Any, generator: torch.Generator | None = None, *, legacy_blobs: bool = False
-) -> None:
+def fill(tensor: torch.Tensor, filler: Any, generator: Source = None, *, legacy_blobs: bool = False) -> None:
     """Fill in place by a FillerParameter message.
 
     A number, or None for 0, is a constant (no filler written). `legacy_blobs`: the fans are those of the blob with
     leading ones up to four axes, so an InnerProduct weight has a fan_in of inputs * outputs, as in old Caffe.
+    `generator`: torch's, or a `CaffeRandom` for the very numbers of a Caffe on the CPU.
     """
     if filler is None or isinstance(filler, int | float):
         with torch.no_grad():
@@ -53,21 +55,24 @@ def fill(
         _FILLERS[kind](tensor, filler, generator)
 
 
-def _constant(tensor: torch.Tensor, filler: Any, generator: torch.Generator | None) -> None:
+def _constant(tensor: torch.Tensor, filler: Any, generator: Source) -> None:
     tensor.fill_(filler.value)
 
 
-def _uniform(tensor: torch.Tensor, filler: Any, generator: torch.Generator | None) -> None:
-    tensor.uniform_(filler.min, filler.max, generator=generator)
+def _uniform(tensor: torch.Tensor, filler: Any, generator: Source) -> None:
+    _draw(tensor, "uniform", filler.min, filler.max, generator)
 
 
-def _gaussian(tensor: torch.Tensor, filler: Any, generator: torch.Generator | None) -> None:
-    tensor.normal_(filler.mean, filler.std, generator=generator)
+def _gaussian(tensor: torch.Tensor, filler: Any, generator: Source) -> None:
+    _draw(tensor, "normal", filler.mean, filler.std, generator)
     if filler.has("sparse") and filler.sparse >= 0:
         # Caffe keeps on average `sparse` inputs per output
         outputs = tensor.shape[2] if tensor.shape[:2] == (1, 1) and tensor.dim() == 4 else tensor.shape[0]
         keep = filler.sparse / outputs
-        tensor.mul_(torch.empty_like(tensor).bernoulli_(min(keep, 1.0), generator=generator))
+        if isinstance(generator, torch.Generator | None):
+            tensor.mul_(torch.empty_like(tensor).bernoulli_(min(keep, 1.0), generator=generator))
+        else:
+            tensor.mul_(torch.from_numpy(generator.bernoulli(keep, tensor.numel())).view_as(tensor))
 
 
 def _fan(tensor: torch.Tensor, filler: Any) -> float:
@@ -77,27 +82,40 @@ def _fan(tensor: torch.Tensor, filler: Any) -> float:
     return {"FAN_IN": fan_in, "FAN_OUT": fan_out, "AVERAGE": (fan_in + fan_out) / 2}[norm]
 
 
-def _xavier(tensor: torch.Tensor, filler: Any, generator: torch.Generator | None) -> None:
+def _xavier(tensor: torch.Tensor, filler: Any, generator: Source) -> None:
     bound = math.sqrt(3.0 / _fan(tensor, filler))
-    tensor.uniform_(-bound, bound, generator=generator)
+    _draw(tensor, "uniform", -bound, bound, generator)
 
 
-def _msra(tensor: torch.Tensor, filler: Any, generator: torch.Generator | None) -> None:
-    tensor.normal_(0.0, math.sqrt(2.0 / _fan(tensor, filler)), generator=generator)
+def _msra(tensor: torch.Tensor, filler: Any, generator: Source) -> None:
+    _draw(tensor, "normal", 0.0, math.sqrt(2.0 / _fan(tensor, filler)), generator)
 
 
-def _positive_unitball(tensor: torch.Tensor, filler: Any, generator: torch.Generator | None) -> None:
-    tensor.uniform_(0, 1, generator=generator)
-    tensor.div_(tensor.flatten(1).sum(1).view(-1, *[1] * (tensor.dim() - 1)))
+def _positive_unitball(tensor: torch.Tensor, filler: Any, generator: Source) -> None:
+    _draw(tensor, "uniform", 0.0, 1.0, generator)
+    # one after the other, as Caffe adds them
+    sums = tensor.flatten(1).numpy().cumsum(1, dtype="float32")[:, -1]
+    tensor.div_(torch.from_numpy(sums).view(-1, *[1] * (tensor.dim() - 1)))
 
 
-def _bilinear(tensor: torch.Tensor, filler: Any, generator: torch.Generator | None) -> None:
+def _draw(tensor: torch.Tensor, kind: str, first: float, second: float, generator: Source) -> None:
+    """Uniform from first to second, or normal of mean first and standard deviation second."""
+    if isinstance(generator, torch.Generator | None):
+        draw = tensor.uniform_ if kind == "uniform" else tensor.normal_
+        draw(first, second, generator=generator)
+        return
+    take = generator.uniform if kind == "uniform" else generator.gaussian
+    tensor.copy_(torch.from_numpy(take(first, second, tensor.numel())).view_as(tensor))
+
+
+def _bilinear(tensor: torch.Tensor, filler: Any, generator: Source) -> None:
     if tensor.dim() != 4 or tensor.shape[2] != tensor.shape[3]:
         raise NetError(f"{filler.where}: the bilinear filler needs a square 4-D kernel, found {tuple(tensor.shape)}")
     side = tensor.shape[3]
     half = math.ceil(side / 2)
-    centre = (2 * half - 1 - half % 2) / (2.0 * half)
-    tap = 1 - (torch.arange(side, dtype=torch.float64) / half - centre).abs()
+    # every step a float, as in Caffe 1.0; its release candidates had another centre for odd sides
+    centre = torch.tensor((side - 1) / (2.0 * half), dtype=torch.float32)
+    tap = 1 - (torch.arange(side, dtype=torch.float32) / half - centre).abs()
     tensor.copy_((tap[:, None] * tap[None, :]).to(tensor.dtype).expand_as(tensor))
 
 
