@@ -10,6 +10,7 @@ const char* launch(const F& f, index_t n, void* stream) {
 
 #define REPRO_MEANFIELD(T)                                            \
   template const char* launch(const Step<T>&, index_t, void*);        \
+  template const char* launch(const FromPlanes<T>&, index_t, void*);  \
   template const char* launch(const UpdatePoint<T>&, index_t, void*); \
   template const char* launch(const ToPlanes<T>&, index_t, void*)
 

@@ -6,7 +6,7 @@
 namespace repro::meanfield {
 
 // f(i) for i in [0, n), one thread each. Null on success, else the error's text. cuda.cu holds an instance for Step,
-// UpdatePoint and ToPlanes of float and double.
+// FromPlanes, UpdatePoint and ToPlanes of float and double.
 template <typename F>
 const char* launch(const F& f, index_t n, void* stream);
 

@@ -15,6 +15,29 @@ constexpr int kMaxKernels = 8;
 
 enum class Compatibility { kPotts, kDiagonal, kMatrix };
 
+struct Higher {
+  template <typename T>
+  REPRO_HD T operator()(T a, T b) const {
+    return a < b ? b : a;
+  }
+};
+
+struct Sum {
+  template <typename T>
+  REPRO_HD T operator()(T a, T b) const {
+    return a + b;
+  }
+};
+
+// The lanes in one: the upper half into the lower until one is left.
+template <typename T, typename F>
+REPRO_HD T fold(T (&lanes)[kLanes], F join) {
+  for (int half = kLanes / 2; half > 0; half /= 2) {
+    for (int i = 0; i < half; ++i) lanes[i] = join(lanes[i], lanes[i + half]);
+  }
+  return lanes[0];
+}
+
 // exp(z) over its sum, the maximum subtracted, for one point whose energies lie in `blocks` rows of `width`, in three
 // steps. Lane by lane, then the lanes in one fixed order: the same bits for every vector width and every row width.
 template <typename T>
@@ -29,10 +52,7 @@ REPRO_HD T highest_of(const T* z, int width, index_t block_stride, int blocks) {
       for (int i = 0; i < kLanes; ++i) best[i] = best[i] < from[i] ? from[i] : best[i];
     }
   }
-  for (int half = kLanes / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) best[i] = best[i] < best[i + half] ? best[i + half] : best[i];
-  }
-  return best[0];
+  return fold(best, Higher());
 }
 
 // Overwrites z by exp(z - highest) and returns one over the sum.
@@ -49,10 +69,7 @@ REPRO_HD T exponentials(T* z, T highest, int width, index_t block_stride, int bl
       }
     }
   }
-  for (int half = kLanes / 2; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) total[i] += total[i + half];
-  }
-  return T(1) / total[0];
+  return T(1) / fold(total, Sum());
 }
 
 template <typename T>

@@ -107,13 +107,21 @@ class DenseCRF(nn.Module):
         images = self._images(planes, image, layout)
         if planes.is_cuda and len(planes) > 1:
             return self._infer_together(planes, images)
-        done = []
         # One image after the other: its lattice and rows fit the cache better, and memory does not grow with the batch.
         shared: dict[int, NormalizedKernel] = {}
-        for index in range(len(planes)):
-            inference = self._prepare(planes, images, index, shared)
-            done.append(inference.run(self.iterations))
-        return done[0] if single else torch.stack(done)
+        inferences = (self._prepare(planes, images, index, shared) for index in range(len(planes)))
+        if single:
+            return next(inferences).run(self.iterations)
+        results = (inference.run(self.iterations) for inference in inferences)
+        first = next(results)
+        if first.requires_grad:
+            return torch.stack([first, *results])
+        # Each result goes to its place at once: results that wait to be stacked leave every image fresh memory to touch.
+        out = first.new_empty(planes.shape)
+        out[0] = first
+        for index, q in enumerate(results, start=1):
+            out[index] = q
+        return out
 
     def map(
         self,

@@ -101,9 +101,7 @@ class Inference:
         weights = [kernel.lattice.arrays.weights for kernel in self.kernels]
         given = (self._energies, *self.compatibilities, *weights, *(s for s in scales if s is not None))
         learns = torch.is_grad_enabled() and any(t.requires_grad for t in given)
-        # The CUDA kernel updates a point from the messages of its own labels, which a matrix does not allow.
-        mixes = self._energies.is_cuda and any(c.dim() == 2 for c in self.compatibilities)
-        if not (learns or mixes):
+        if not learns:
             none = self._energies.new_empty(0)
             lattices = [t for kernel in self.kernels for t in kernel.lattice.arrays.tensors()]
             filled = [none if s is None else s for s in scales]

@@ -119,11 +119,14 @@ def test_the_filter_gives_the_bits_of_the_cpu_op(host: ctypes.CDLL, d: int, chan
 
 
 @pytest.mark.parametrize("relaxation", [1.0, 0.5])
-def test_an_update_gives_the_bits_of_the_cpu_op(host: ctypes.CDLL, relaxation: float) -> None:
+@pytest.mark.parametrize("kind", [0, 1, 2])
+def test_an_update_gives_the_bits_of_the_cpu_op(host: ctypes.CDLL, relaxation: float, kind: int) -> None:
+    """Potts, one number per label, a matrix."""
     generator = torch.Generator().manual_seed(0)
     energies = torch.randn(21, 1, 600, generator=generator) * 3
     kernel = NormalizedKernel.build(torch.randn(600, 3, generator=generator), "symmetric", torch.float32)
-    weight = torch.tensor(4.0)
+    drawn = torch.randn(21, 21, generator=generator)
+    weight = (torch.tensor(4.0), drawn[0], drawn + drawn.T)[kind]
     inference = Inference(energies, [kernel], [weight], relaxation)
     q, long = inference.start().clone(), ctypes.c_int64
     lattice = kernel.lattice
@@ -138,7 +141,7 @@ def test_an_update_gives_the_bits_of_the_cpu_op(host: ctypes.CDLL, relaxation: f
         identity[1:] = identity[1:] + 0.5 * (identity[axis[:, 0] + 1] + identity[axis[:, 1] + 1])
         identity[0] = 0
     host.host_update(
-        at(energies), at(identity), at(arrays.offsets), at(arrays.weights), at(kernel.scale_out), 4, at(weight),
-        long(600), 21, 24, ctypes.c_float(1 - relaxation), ctypes.c_float(relaxation), at(q),
+        at(energies), at(identity), at(arrays.offsets), at(arrays.weights), at(kernel.scale_out), 4,
+        at(inference.compatibilities[0]), kind, long(600), 21, 24, ctypes.c_float(1 - relaxation), ctypes.c_float(relaxation), at(q),
     )  # fmt: skip
     np.testing.assert_array_equal(q.numpy(), inference.step(inference.start()).numpy())

@@ -87,15 +87,20 @@ void host_filter(const float* values, const float* scale_in, const float* scale_
                                     scale_out, channels, out});
 }
 
-// One update with one Potts kernel, its lattice already blurred.
+// One update with one kernel, its lattice already blurred; kind counts Compatibility's names.
 void host_update(const float* energies, const float* blurred, const int32_t* offsets, const float* weights,
-                 const float* scale, int remainders, const float* compatibility, int64_t points, int labels,
+                 const float* scale, int remainders, const float* compatibility, int kind, int64_t points, int labels,
                  int channels, float kept, float replaced, float* q) {
-  std::vector<float> z(points * channels);
-  meanfield::UpdatePoint<float> update{energies, {}, 1, labels, channels, kept, replaced, z.data(), q, points};
-  update.kernels[0] = {blurred,    offsets,       weights, scale, lattice::blur_gain<float>(remainders - 1),
-                       remainders, compatibility, true};
-  each(points, update);
+  std::vector<float> start(points * channels), z(points * channels), message(points * channels);
+  each(points * channels, meanfield::FromPlanes<float>{energies, points, channels, labels, start.data()});
+  const float gain = lattice::blur_gain<float>(remainders - 1);
+  each(points * channels,
+       lattice::SliceElement<float>{blurred, offsets, weights, remainders, gain, scale, channels, message.data()});
+  meanfield::UpdatePoint<float> update{start.data(), {}, 1, labels, channels, kept, replaced, z.data(), q};
+  update.kernels[0] = {blurred,       offsets,    weights,       scale,
+                       gain,          remainders, compatibility, static_cast<meanfield::Compatibility>(kind),
+                       message.data()};
+  each(points * meanfield::kLanes, update);
 }
 
 }  // extern "C"
