@@ -8,7 +8,11 @@ the README's (80, 13) bilateral kernel. Without --image a made picture of flat a
 Times depend on how many lattice vertices the colours spread over, which is shown.
 The peer is imported in --peer-python (this Python unless given: `pip install pydensecrf2==1.1`), and never uses more
 than one thread. A batch of `--batch` copies gives the time per image. `--device cuda` times a GPU beside the peer, at
-batch 1, 8 and 32; that has not been run yet. Medians of the repeats, and the fastest; the clock is the wall's.
+batch 1, 8 and 32, each with and without a CUDA graph; that has not been run yet. Medians of the repeats, and the
+fastest; the clock is the wall's.
+
+The floor is what an iteration cannot go below: the bytes it must move, each once (`floor_bytes`), over the bandwidth at
+which `clone` copies a tensor that no cache holds. Caches that keep a lattice from one pass to the next go below it.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -111,8 +115,37 @@ def row(build: tuple[float, float], total: tuple[float, float]) -> Times:
     }
 
 
+def floor_bytes(points: int, labels: int, lattices: Sequence[tuple[int, int]], item: int = 4) -> int:
+    """Bytes that one mean-field iteration moves at least, of kernels given as (vertices, dimensions).
+
+    Q is read by every kernel and written once, the unary read once. A kernel reads an index and a weight per point and
+    corner when it splats and again when it slices; its lattice is written by the splat, read and written by each blur,
+    read by the slice; a blur reads two neighbours per vertex.
+    """
+    total = points * labels * item * (len(lattices) + 2)
+    for vertices, dimensions in lattices:
+        corners = dimensions + 1
+        total += 2 * points * corners * (4 + item) + 2 * (corners + 1) * vertices * labels * item
+        total += 8 * corners * vertices
+    return total
+
+
+def clone_bandwidth(device: str, repeats: int) -> float:
+    """Bytes a second read and written by `clone` of a tensor of 512 MiB."""
+    import torch
+
+    source = torch.ones(128 << 20, device=device)
+
+    def copy() -> None:
+        source.clone()
+        if device != "cpu":
+            torch.cuda.synchronize()
+
+    return 2 * source.numel() * source.element_size() / timed(copy, repeats)[0]
+
+
 def ours(
-    image: np.ndarray, unary: np.ndarray, repeats: int, device: str = "cpu", batch: int = 1
+    image: np.ndarray, unary: np.ndarray, repeats: int, device: str = "cpu", batch: int = 1, graph: bool = False
 ) -> tuple[dict[str, Times], dict[str, np.ndarray]]:
     """Our times per image and labels in this process, at the current number of threads."""
     import torch
@@ -131,7 +164,7 @@ def ours(
     times, answers = {}, {}
     for name, (sxy, weight, bilateral_sxy, srgb, bilateral_weight) in SETTINGS.items():
         kernels = (Gaussian(sxy, weight), Bilateral(bilateral_sxy, srgb, bilateral_weight))
-        full, none = DenseCRF(kernels, iterations=ITERATIONS), DenseCRF(kernels, iterations=0)
+        full, none = (DenseCRF(kernels, iterations=count, cuda_graph=graph) for count in (ITERATIONS, 0))
         build, total = timed(functools.partial(run, none), repeats), timed(functools.partial(run, full), repeats)
         times[name] = row((build[0] / batch, build[1] / batch), (total[0] / batch, total[1] / batch))
         answers[name] = full.map(energies[:1], images[:1], layout="hwc").cpu().numpy().reshape(-1)
@@ -183,11 +216,16 @@ def main() -> None:
     print(
         f"{WIDTH}×{HEIGHT}×{LABELS}, {ITERATIONS} iterations, {arguments.image or 'made picture'}, {platform.machine()}"
     )
-    from repro.crf import Bilateral
+    from repro.crf import Bilateral, Gaussian
 
-    for name, (_, _, sxy, srgb, weight) in SETTINGS.items():
-        features = Bilateral(sxy, srgb, weight).features(torch.from_numpy(image), 0, HEIGHT, WIDTH)
-        print(f"{name:18} {PermutohedralLattice(features).vertices} vertices")
+    moved = {}
+    for name, (near, _, sxy, srgb, weight) in SETTINGS.items():
+        found = []
+        for kernel in (Gaussian(near, 1), Bilateral(sxy, srgb, weight)):
+            lattice = PermutohedralLattice(kernel.features(torch.from_numpy(image), 0, HEIGHT, WIDTH))
+            found.append((lattice.vertices, lattice.dimensions))
+        moved[name] = floor_bytes(HEIGHT * WIDTH, LABELS, found)
+        print(f"{name:18} {found[1][0]} vertices, {moved[name] / 1e6:.0f} MB an iteration")
     result: dict[str, object] = {"machine": platform.platform(), "torch": torch.__version__}
     theirs, labels = run_peer(arguments.peer_python, image, unary, arguments.repeats)
     if theirs is None:
@@ -196,16 +234,26 @@ def main() -> None:
         show("pydensecrf", theirs)
     result["pydensecrf"] = theirs
     if arguments.device == "cpu":
-        runs = [(threads, batch) for threads in arguments.threads for batch in (1, arguments.batch)]
+        runs = [(threads, batch, False) for threads in arguments.threads for batch in (1, arguments.batch)]
     else:
-        runs = [(1, batch) for batch in (1, 8, 32)]
-    for threads, batch in runs:
+        runs = [(1, batch, graph) for batch in (1, 8, 32) for graph in (False, True)]
+    for threads, batch, graph in runs:
         torch.set_num_threads(threads)
-        times, answers = ours(image, unary, arguments.repeats, arguments.device, batch)
+        times, answers = ours(image, unary, arguments.repeats, arguments.device, batch, graph)
         where = f"{threads} thread{'s' * (threads > 1)}" if arguments.device == "cpu" else arguments.device
-        show(f"ours, {where}" + (f", batch {batch}" if batch > 1 else ""), times)
+        where += (f", batch {batch}" if batch > 1 else "") + (", graph" if graph else "")
+        show(f"ours, {where}", times)
         key = f"ours_{threads}" if arguments.device == "cpu" else f"ours_{arguments.device}"
-        result[key + (f"_batch{batch}" if batch > 1 else "")] = times
+        result[key + (f"_batch{batch}" if batch > 1 else "") + ("_graph" if graph else "")] = times
+        if batch == 1 and not graph:
+            bandwidth = clone_bandwidth(arguments.device, arguments.repeats)
+            for name, t in times.items():
+                floor = 1e3 * moved[name] / bandwidth
+                t |= {"floor_ms": floor, "clone_gb_s": bandwidth / 1e9, "bytes": moved[name]}
+                print(
+                    f"{name:18} floor {floor:.2f} ms at {bandwidth / 1e9:.1f} GB/s: "
+                    f"an iteration takes {t['iteration_ms'] / floor:.2f} times that"
+                )
         if theirs is None:
             continue
         for name in SETTINGS:

@@ -13,6 +13,7 @@ from repro.crf.inputs import read_image, read_unary
 from repro.crf.kernels import NORMALIZATIONS, Compat, Gaussian, Kernel
 from repro.errors import InputError
 from repro.ops.crf import Inference, NormalizedKernel
+from repro.ops.crf_graph import InferenceGraphs
 from repro.ops.meanfield import MAX_KERNELS
 
 
@@ -45,6 +46,10 @@ class DenseCRF(nn.Module):
     the share of Q an update replaces, 1 for the plain update. `learn=True` makes the compatibilities and the feature
     transforms of "diag" and "full" kernels trainable; they are parameters either way, in the order of the kernels.
     `channels`: the image's, where a transform of a Bilateral needs to know and srgb does not tell (3 by default).
+    `cuda_graph`: on a GPU, record inference once per size as a CUDA graph and replay it, where no gradient is asked
+    for; the bits stay the same. The four sizes used last are kept, each with an inference's memory. Where recording
+    fails, a warning says why and inference goes on without; the reason stays in `crf.graphs.refusal`. No effect on
+    the CPU.
 
     Source: Krähenbühl and Koltun 2011; numerics and defaults as in their code, as shipped in pydensecrf.
     """
@@ -58,6 +63,7 @@ class DenseCRF(nn.Module):
         relaxation: float = 1.0,
         learn: bool = False,
         channels: int | None = None,
+        cuda_graph: bool = False,
     ) -> None:
         super().__init__()
         if normalization not in NORMALIZATIONS:
@@ -69,6 +75,7 @@ class DenseCRF(nn.Module):
         self.normalization = normalization
         self.iterations = iterations
         self.relaxation = _read_relaxation(relaxation)
+        self.graphs = InferenceGraphs() if cuda_graph else None
         self.compatibilities = nn.ParameterList(
             nn.Parameter(read_compat(kernel.compat), requires_grad=learn) for kernel in self.kernels
         )
@@ -116,7 +123,7 @@ class DenseCRF(nn.Module):
         first = next(results)
         if first.requires_grad:
             return torch.stack([first, *results])
-        # Each result goes to its place at once: results that wait to be stacked leave every image fresh memory to touch.
+        # Each goes to its place at once: results that wait to be stacked leave every image fresh memory to touch.
         out = first.new_empty(planes.shape)
         out[0] = first
         for index, q in enumerate(results, start=1):
@@ -178,7 +185,7 @@ class DenseCRF(nn.Module):
             ).to(planes.device)
             applied.append(NormalizedKernel.build(features, kernel.normalization or self.normalization, planes.dtype))
         tall = planes.transpose(0, 1).reshape(labels, batch * height, width)
-        q = Inference(tall, applied, self._energies(tall), self.relaxation).run(self.iterations)
+        q = Inference(tall, applied, self._energies(tall), self.relaxation, self.graphs).run(self.iterations)
         return q.reshape(labels, batch, height, width).transpose(0, 1).contiguous()
 
     def _energies(self, unary: Tensor) -> list[Tensor]:
@@ -202,7 +209,7 @@ class DenseCRF(nn.Module):
             if isinstance(kernel, Gaussian):
                 shared[number] = built
             applied.append(built)
-        return Inference(unary, applied, self._energies(unary), self.relaxation)
+        return Inference(unary, applied, self._energies(unary), self.relaxation, self.graphs)
 
     def _transformed(self, number: int, features: Tensor) -> Tensor:
         if str(number) not in self.transforms:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from repro.ops.crf_graph import InferenceGraphs
 from repro.ops.lattice import PermutohedralLattice
 from repro.ops.meanfield import LANES, meanfield_infer, meanfield_step
 
@@ -57,13 +58,15 @@ class Inference:
         kernels: Sequence[NormalizedKernel],
         compatibilities: Sequence[Tensor],
         relaxation: float = 1.0,
+        graphs: InferenceGraphs | None = None,
     ) -> None:
         """unary labels×H×W; a compatibility is a scalar, one number per label or a symmetric labels×labels matrix.
 
-        An update replaces the share `relaxation` of Q, 0 < relaxation <= 1.
+        An update replaces the share `relaxation` of Q, 0 < relaxation <= 1. `graphs`: where inference may be recorded.
         """
         self.labels, self.height, self.width = unary.shape
         self.relaxation = relaxation
+        self._infer = meanfield_infer if graphs is None else graphs.infer
         self.kernels = tuple(kernels)
         self._padding = -self.labels % LANES
         self._energies = unary
@@ -106,7 +109,7 @@ class Inference:
             lattices = [t for kernel in self.kernels for t in kernel.lattice.arrays.tensors()]
             filled = [none if s is None else s for s in scales]
             energies = self._energies.reshape(self.labels, -1)
-            q = meanfield_infer(energies, lattices, filled, self.compatibilities, self.relaxation, iterations)
+            q = self._infer(energies, lattices, filled, self.compatibilities, self.relaxation, iterations)
             return q.reshape(self._energies.shape)
         rows = self.start()
         for _ in range(iterations):

@@ -161,12 +161,14 @@ def _mean_field(dtype: torch.dtype) -> Iterator[Call]:
     weights = [w.to(dtype) for w in weights]
     yield Call("meanfield_step", (rows, [], [], labels), exact)
     yield Call("meanfield_step", (rows, [message] * 3, weights, labels), exact)
-    features = [values("random", (points, d), seed=15 + d).to(dtype) for d in (2, 5)]
+    features = [values("random", (points, d), seed=15 + d).to(dtype) for d in (2, 5, 3)]
     arrays = [t for f in features for t in PermutohedralLattice(f).arrays.tensors()]
     none, scale = torch.empty(0, dtype=dtype), torch.rand(points, dtype=dtype)
     energies = rows[:, :labels].T.contiguous()
+    scales = [none, scale, scale, none, scale, scale]
     for relaxation in (1.0, 0.6):
-        yield Call("meanfield_infer", (energies, arrays, [none, scale, scale, none], weights[:2], relaxation, 3), exact)
+        yield Call("meanfield_infer", (energies, arrays[:12], scales[:4], weights[:2], relaxation, 3), exact)
+        yield Call("meanfield_infer", (energies, arrays, scales, weights, relaxation, 3), exact)
 
 
 def run(name: str, arguments: tuple[Any, ...], device: str = "cpu", namespace: str = "repro") -> list[torch.Tensor]:

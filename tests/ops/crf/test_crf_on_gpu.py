@@ -52,3 +52,19 @@ def test_probabilities_of_a_batch(compat: object, relaxation: float) -> None:
     assert torch.equal(found.argmax(1).cpu(), wanted.argmax(1))
     # The aim is zero: the sums run in one order and the exponential is shared.
     assert (found.cpu() - wanted).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("compat", [5.0, [-1.0] * 7, torch.eye(7) * -3])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_cuda_graph_has_the_bits_of_the_launches(compat: object, batch: int) -> None:
+    kernels = (Gaussian(3, 3), Bilateral(40, 13, compat))
+    graphed, plain = DenseCRF(kernels, iterations=5, cuda_graph=True), DenseCRF(kernels, iterations=5)
+    results = []
+    for seed in (0, 1, 0):
+        unary = draw(batch, 7, 40, 50, seed=seed).cuda() * 3
+        generator = torch.Generator().manual_seed(seed)
+        image = torch.randint(0, 256, (batch, 40, 50, 3), generator=generator, dtype=torch.uint8).cuda()
+        results.append((graphed(unary, image), plain(unary, image)))
+    assert graphed.graphs is not None
+    assert graphed.graphs.refusal is None
+    assert all(torch.equal(found, wanted) for found, wanted in results)

@@ -142,6 +142,7 @@ def test_an_update_gives_the_bits_of_the_cpu_op(host: ctypes.CDLL, relaxation: f
         identity[0] = 0
     host.host_update(
         at(energies), at(identity), at(arrays.offsets), at(arrays.weights), at(kernel.scale_out), 4,
-        at(inference.compatibilities[0]), kind, long(600), 21, 24, ctypes.c_float(1 - relaxation), ctypes.c_float(relaxation), at(q),
+        at(inference.compatibilities[0]), kind, long(600), 21, 24, ctypes.c_float(1 - relaxation),
+        ctypes.c_float(relaxation), at(q),
     )  # fmt: skip
     np.testing.assert_array_equal(q.numpy(), inference.step(inference.start()).numpy())
