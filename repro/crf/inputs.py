@@ -26,7 +26,7 @@ def read_unary(unary: Tensor | np.ndarray | None, probs: Tensor | np.ndarray | N
     assert unary is not None
     tensor = _tensor("unary", unary)
     if tensor.dtype not in (torch.float32, torch.float64):
-        raise InputError(f"unary: expected float32 or float64, got {tensor.dtype}")
+        raise InputError(f"unary: expected float32 or float64, got {tensor.dtype}; convert it, e.g. with .float()")
     if tensor.dim() not in (3, 4):
         raise InputError(f"unary: expected C×H×W or B×C×H×W, got shape {tuple(tensor.shape)}")
     single = tensor.dim() == 3
