@@ -26,6 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fill-missing", choices=FILLERS, help="filler for weights that neither a file nor the prototxt gives values"
     )
+    parser.add_argument(
+        "--caffe-random", action="store_true", help="fillers draw the very numbers of BVLC Caffe (needs --caffe bvlc)"
+    )
     parser.add_argument("--arrays", metavar="NPZ", help="arrays for MemoryData layers, by the names of their tops")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder that the net's relative data paths start from")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for snapshots and logs (default: here)")
@@ -83,6 +86,7 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
         ranks=ranks,
         autocast=torch.bfloat16 if args.amp else None,
         fill_missing=args.fill_missing,
+        caffe_random=args.caffe_random,
         arrays=read_array_file(args.arrays) if args.arrays is not None else None,
     )
     left = solver.schedule.max_iter - solver.iteration

@@ -31,6 +31,10 @@ class CaffeRandom:
         self._words: NDArray[np.uint32] = np.zeros(0, np.uint32)
         self._at = 0
 
+    def skip(self, count: int) -> None:
+        """Pass by the next words of the stream, which something else takes."""
+        self._take(count)
+
     def uniform(self, low: float, high: float, count: int) -> Float32Array:
         """count numbers from low to high."""
         start, end = _F(low), np.nextafter(_F(high), _F(np.inf))

@@ -15,6 +15,7 @@ from repro.caffe import NetSpec, SolverSpec, load_solver
 from repro.data.feeds import Feed, file_shapes, open_feeds, share_feed
 from repro.errors import InputError, UnsupportedError
 from repro.net import Net
+from repro.solver.caffe_start import start_as_caffe
 from repro.solver.initial import fill_zeros, load_initial, starting_at_zero
 from repro.solver.log import TrainingLog
 from repro.solver.lr_policy import LearningRate
@@ -56,13 +57,15 @@ def build_solver(
     ranks: Ranks | None = None,
     autocast: torch.dtype | None = None,
     fill_missing: str | None = None,
+    caffe_random: bool = False,
     arrays: Mapping[str, NDArray[Any]] | None = None,
 ) -> Solver:
     """A solver ready to `solve`.
 
     ``weights`` (see `load_initial`) are copied by layer name before the first iteration; layers without keep their
-    fillers' values, those without either get the filler ``fill_missing``; ``arrays`` are for MemoryData layers.
-    ``snapshot`` is a .solverstate to go on from, instead of weights. ``caffe`` is "2015" or "bvlc" (see `optim`).
+    fillers' values, those without either get the filler ``fill_missing``. With ``caffe_random`` fillers draw what BVLC
+    Caffe draws on the CPU. ``snapshot`` is a .solverstate to go on from, instead of weights. ``arrays`` are for
+    MemoryData layers. ``caffe`` is "2015" or "bvlc" (see `optim`).
     Relative data paths start from ``data_root``; snapshot_prefix from ``out``. ``seed`` goes before the solver's
     random_seed, that of a snapshot's feed state before a fresh one; without any, one is drawn and told in the log.
     ``feeds`` replace the net's data layers (then the net is trained only: no test nets), ``shapes`` are those of
@@ -97,6 +100,10 @@ def build_solver(
             raise InputError(f"mixed precision is for native numerics, not for {numerics!r}")
         keep_sums_long(net)
     torch.manual_seed(seed + ranks.rank)
+    if caffe_random:
+        if caffe != "bvlc":
+            raise InputError('the 2015 fork\'s random numbers are not known; choose caffe="bvlc" (--caffe bvlc)')
+        start_as_caffe(net, seed)
     for path in [*weights, *_own_weights(message, spec, weights, snapshot)]:
         log.line(f"Finetuning from {load_initial(net, path) if make_net is None else net.load(path) or path}")
     if make_net is None and snapshot is None:

@@ -33,3 +33,30 @@ def net(name):
         "weight_filler { %s } } }\n"
     )
     return text % (count, kernel, filler)
+
+
+# whole nets, in the folder of feeds_bvlc: data layers take from the same random numbers first
+DATA = {
+    "image": """layer { name: "d" type: "ImageData" top: "data" top: "label"
+      image_data_param { source: "images.txt" batch_size: 3 new_height: 13 new_width: 15 shuffle: true rand_skip: 2 }
+      transform_param { mirror: true crop_size: 9 } }""",
+    "image_test": """layer { name: "d" type: "ImageData" top: "data" top: "label"
+      image_data_param { source: "images.txt" batch_size: 3 new_height: 13 new_width: 15 }
+      transform_param { crop_size: 9 } }""",
+    "lmdb": """layer { name: "d" type: "Data" top: "data" top: "label"
+      data_param { source: "pixels.mdb" backend: LMDB batch_size: 4 } transform_param { crop_size: 9 } }""",
+    "memory": """layer { name: "d" type: "MemoryData" top: "data" top: "label"
+      memory_data_param { batch_size: 1 channels: 3 height: 9 width: 9 } transform_param { mirror: true } }""",
+}
+LAYERS = """
+layer { name: "c" type: "Convolution" bottom: "data" top: "c" convolution_param { num_output: 5 kernel_size: 3
+  weight_filler { type: "xavier" } bias_filler { type: "uniform" min: -1 max: 1 } } }
+layer { name: "p" type: "InnerProduct" bottom: "c" top: "p" inner_product_param { num_output: 4
+  weight_filler { type: "gaussian" std: 0.1 } bias_filler { type: "constant" value: 0.5 } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "p" bottom: "label" top: "loss" }
+"""
+
+
+def whole(name):
+    """A net with a data layer, and its phase."""
+    return 'name: "w" ' + DATA[name] + LAYERS, "TEST" if name.endswith("_test") else "TRAIN"

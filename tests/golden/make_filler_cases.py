@@ -23,4 +23,14 @@ if __name__ == "__main__":
         if name.endswith("_long"):
             values = np.concatenate([values.ravel()[: cases.ENDS], values.ravel()[-cases.ENDS :]])
         found[name] = values.copy()
+    os.chdir(os.path.join(HERE, "data", "feeds_bvlc"))
+    for name in cases.DATA:
+        text, phase = cases.whole(name)
+        with open(path, "w") as file:
+            file.write(text)
+        caffe.set_random_seed(cases.SEED)
+        net = caffe.Net(path, getattr(caffe, phase))
+        found["whole_" + name] = np.concatenate([blob.data.ravel() for key in net.params for blob in net.params[key]])
+    if os.path.exists("pixels.mdb/lock.mdb"):
+        os.remove("pixels.mdb/lock.mdb")
     np.savez_compressed(os.path.join(HERE, "data", "fillers_bvlc.npz"), **found)

@@ -13,8 +13,12 @@ import pytest
 import torch
 
 from repro.caffe import load_net
+from repro.data.feeds import file_shapes
+from repro.errors import UnsupportedError
 from repro.layers.caffe_random import CaffeRandom
 from repro.layers.fillers import fill
+from repro.net import Net
+from repro.solver.caffe_start import start_as_caffe
 
 
 def filler_of(name: str) -> Any:
@@ -79,6 +83,30 @@ def test_moments_of_the_2015_caffe(shared: Path) -> None:
         assert float(values.std()) == pytest.approx(case["std"], rel=0.05, abs=1e-7), name
         seen += 1
     assert seen >= 9
+
+
+@pytest.mark.parametrize("name", sorted(cases.DATA))
+def test_whole_nets_start_as_caffes_do(name: str, golden_data: Path) -> None:
+    text, phase = cases.whole(name)
+    spec = load_net(text, phase=phase)
+    net = Net(spec, shapes=file_shapes(spec, golden_data / "feeds_bvlc"))
+    start_as_caffe(net, cases.SEED)
+    with np.load(golden_data / "fillers_bvlc.npz", allow_pickle=False) as stored:
+        expected = stored[f"whole_{name}"]
+    np.testing.assert_array_equal(torch.cat([p.detach().flatten() for p in net.parameters()]).numpy(), expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("WindowData", "window_data_param { batch_size: 1 crop_size: 9 }"),
+        ("DummyData", 'dummy_data_param { shape { dim: 1 dim: 3 dim: 9 dim: 9 } data_filler { type: "gaussian" } }'),
+    ],
+)
+def test_data_layers_that_were_not_asked_are_refused(kind: str, options: str) -> None:
+    net = Net(f'name: "w" layer {{ name: "d" type: "{kind}" top: "data" {options} }}')
+    with pytest.raises(UnsupportedError, match=f"a {kind} layer takes is not known"):
+        start_as_caffe(net, 1)
 
 
 def test_draws_go_on_where_they_stood() -> None:
