@@ -43,6 +43,7 @@ def _common(parser: argparse.ArgumentParser, weights: str) -> None:
     add("-o", "--output", required=True, type=Path, metavar="FILE.png")
     add("--model", default="mini", choices=("mini", "deconvnet"), help="network (default: mini, which is shipped)")
     add("--weights", metavar="PATH", help=weights)
+    add("--prototxt", metavar="FILE", help="a network of your own in DeconvNet's place, with --weights")
     add("--recipe", default="release", choices=("release", "release_matlab", "paper"), help="default: release")
     add("--device", default="cpu", help="where the networks run (default: cpu)")
 
@@ -94,7 +95,7 @@ def _make_activations(args: argparse.Namespace) -> str:
     window = as_boxes([args.box or (0, 0, width - 1, height - 1)], "--box").astype(np.int64)
     if (window[0, :2] >= (width, height)).any() or (window[0, 2:] < 0).any():
         raise InputError(f"--box {args.box}: lies outside of {args.image}, {width}×{height}")
-    scorer, recipe = load_model(args.model, args.weights, RECIPES[args.recipe], args.device)
+    scorer, recipe = load_model(args.model, args.weights, RECIPES[args.recipe], args.device, prototxt=args.prototxt)
     layers = [name for name in args.layers.split(",") if name]
     found = activations(scorer.net, crop_batch(image, window, recipe), layers, args.select)
     x1, y1, x2, y2 = (int(v) for v in window[0])
@@ -125,7 +126,7 @@ def _make_proposals(args: argparse.Namespace) -> str:
     source, recipe = _recipe(args)
     image = read_photograph(args.image)
     truth = _truth(args.truth, image) if args.truth else None
-    scorer, recipe = load_model(args.model, args.weights, source.adapt(recipe), args.device)
+    scorer, recipe = load_model(args.model, args.weights, source.adapt(recipe), args.device, prototxt=args.prototxt)
     found = source.find(Path(args.image), image)
     windows = select_windows(found.boxes, (image.shape[0], image.shape[1]), recipe, found.frame)
     with progress("windows", min(max(args.counts), len(windows))) as step:
@@ -156,7 +157,7 @@ def _make_compare(args: argparse.Namespace) -> str:
 
     photographs = list(_photographs(args))
     source, recipe = _recipe(args)
-    comparer = Comparer(args.model, args.weights, source, recipe, args.columns.split(","), args.device)
+    comparer = Comparer(args.model, args.weights, source, recipe, args.columns.split(","), args.device, args.prototxt)
     rows = []
     with progress("photographs", len(photographs)) as step:
         for path, image, truth in photographs:

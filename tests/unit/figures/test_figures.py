@@ -146,7 +146,10 @@ def test_commands(voc: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     photographs = sorted((voc / "JPEGImages").glob("*.jpg"))
     truth = voc / "SegmentationClass" / f"{photographs[0].stem}.png"
     out = tmp_path / "new" / "a.png"
-    assert main(["figure", "activations", str(photographs[0]), "-o", str(out), "--box", "0,0,80,80"]) == 0
+    own = ["--prototxt", str(paths.prototxt("deconvnet_mini/deploy")), "--layers", "deconv1_2"]
+    assert main(["figure", "activations", str(photographs[0]), "-o", str(out), "--box", "0,0,80,80", *own]) == 0
+    assert size(out)[0] < 1000
+    assert main(["figure", "activations", str(photographs[0]), "-o", str(out), "--select", "energy"]) == 0
     assert size(out)[0] > 2000
     command = ["figure", "proposals", str(photographs[0]), "-o", str(tmp_path / "p.png"), "--truth", str(truth)]
     assert main([*command, "--counts", "1,3", "--max-proposals", "3"]) == 0

@@ -23,7 +23,8 @@ COLUMNS = ("FCN8s", "DeconvNet", "EDeconvNet", "EDeconvNet+CRF")
 class Comparer:
     """Labels photographs with each of `columns`, rows of Table 1 by name, from one pass of each network.
 
-    model, weights, device: as `load_model` takes them; source: where the proposals come from. Raises what its parts do.
+    model, weights, device, prototxt: as `load_model` takes them; source: where the proposals come from. Raises what its
+    parts do.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Comparer:
         recipe: Recipe,
         columns: Sequence[str] = COLUMNS,
         device: str = "cpu",
+        prototxt: str | Path | None = None,
     ) -> None:
         self._rows = rows_named(columns)
         self.columns = tuple(row.name for row in self._rows)
@@ -41,7 +43,7 @@ class Comparer:
         self._deconv = self._fcn = None
         recipe = source.adapt(recipe)
         if any(row.deconv for row in self._rows):
-            self._deconv, recipe = load_model(model, weights, recipe, device)
+            self._deconv, recipe = load_model(model, weights, recipe, device, prototxt=prototxt)
         if any(row.fcn for row in self._rows):
             self._fcn, recipe = load_fcn(model, weights, recipe, device)
         check_recipe(self._rows, recipe)
