@@ -85,6 +85,14 @@ def _finder(args: argparse.Namespace) -> Any:
     return find
 
 
+def _named(name: str, find: Any, image: Any) -> Proposals:
+    try:
+        found: Proposals = find(image)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
+    return found
+
+
 def _write(args: argparse.Namespace) -> int:
     from repro.cli.progress import progress
     from repro.data.photograph import read_photograph
@@ -103,7 +111,7 @@ def _write(args: argparse.Namespace) -> int:
     with progress("proposals", len(args.images)) as step:
         for name, stem in zip(args.images, stems, strict=True):
             image = read_photograph(name)
-            found = find(image)
+            found = _named(name, find, image)
             size = (image.shape[0], image.shape[1])
             stored = StoredProposals(found, size, args.enlarge, args.square, settings)
             (pictures if args.top > 0 else args.output).mkdir(parents=True, exist_ok=True)
@@ -140,7 +148,7 @@ def _recall(args: argparse.Namespace) -> int:
     recall = Recall((*(n for n in BUDGETS if n < args.max_proposals), args.max_proposals))
     with progress("proposals", len(names)) as step:
         for name in names:
-            recall.add(find(voc.image(name)).boxes, object_boxes(voc, name, source))
+            recall.add(_named(name, find, voc.image(name)).boxes, object_boxes(voc, name, source))
             step(note=name)
     print(text_table(recall.rows()))
     print(f"percent of {recall.objects:,} objects ({source}) of {recall.images:,} photographs, "

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
+from PIL import Image
 
 from repro.cli.main import main
 from repro.data.annotations import boxes_from_xml
@@ -173,11 +174,17 @@ def test_pictures_and_options(voc: Path, tmp_path: Path, capsys: pytest.CaptureF
         (["x.jpg", "y/x.jpg", "-o", "out"], "several photographs are called x"),
         (["nothing.jpg", "-o", "out"], "nothing.jpg: no such file"),
         (["nothing.jpg", "-o", "out", "--edge-model", "none"], "none: no such file"),
+        (["one.png", "-o", "out"], "one.png: edge boxes: a picture of 1×1"),
+        (["nine.png", "-o", "out", "--max-proposals", "0"], "nine.png: edge boxes: max_boxes=0"),
+        (["nine.png", "-o", "out", "--enlarge", "nan"], "cannot be enlarged by nan"),
+        (["nine.png", "-o", "nine.png"], "nine.png: exists and is not a folder"),
     ],
 )
 def test_bad_command(command: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                      capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
+    for name, side in (("one", 1), ("nine", 9)):
+        Image.fromarray(np.zeros((side, side, 3), np.uint8)).save(f"{name}.png")
     assert main(["proposals", *command]) == 2
     assert said in capsys.readouterr().err
 
