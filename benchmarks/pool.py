@@ -4,7 +4,7 @@
 
 Rows: each op forward and backward, and both with their gradients (the pair), NCHW and NHWC. Peers:
 `F.max_pool2d(return_indices=True)` and `F.max_unpool2d`, whose indices are int64; for the rows `nhwc against nchw` the
-peer is ours in NCHW. `copy_share` is the rate at which ours moves its own bytes, as a share of the rate that `x.clone()`
+peer is ours in NCHW. `copy_share` is the rate at which ours moves its own bytes, as a share of the rate `x.clone()`
 reaches in the same run; above 1 it is the faster one.
 
 Large tensors get their memory from the system afresh on every call, `x.clone()`'s too, and the faults of its pages cost

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "pool/mask.h"
+#include "pool/packs.h"
 #include "pool/pool.h"
 #include "pool/spread.h"
 
@@ -14,7 +15,7 @@ struct PerElement {
   View over;
 
   REPRO_HD void operator()(index_t k) const {
-    if (over.sc == 1 && over.c > 1) {
+    if (is_channels_last(over)) {
       const index_t c = k % over.c, w = k / over.c % over.w, h = k / (over.c * over.w) % over.h;
       f(k / (over.c * over.w * over.h), c, h, w);
     } else {

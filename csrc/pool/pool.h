@@ -26,6 +26,8 @@ struct View {
   }
 };
 
+REPRO_HD bool is_channels_last(const View& view) { return view.sc == 1 && view.c > 1; }
+
 template <typename S>
 REPRO_HD S empty_switch() {
   return static_cast<S>(-1);  // 255 of uint8

@@ -11,8 +11,6 @@ inline bool is_tiled(const Window& win) {
   return win.kh == 2 && win.kw == 2 && win.sh == 2 && win.sw == 2 && win.ph == 0 && win.pw == 0;
 }
 
-inline bool is_channels_last(const View& view) { return view.sc == 1 && view.c > 1; }
-
 // Of the functor's two views, which are in one layout. A 1x1 map has the strides of both layouts, so one view alone
 // does not tell; where both are 1x1 it makes no difference.
 template <typename F>

@@ -71,15 +71,16 @@ def _tensors(kind: str, channels: int, h: int, w: int, seed: int) -> Iterator[to
 
 def _pooling(kind: str) -> Iterator[Call]:
     ops = torch.ops.repro
-    for kernel, stride, pad, ceil_mode in WINDOWS:
-        for x in _tensors(kind, 3, 23, 29, seed=1):
+    # the last: windows that fill vectors of 16 bytes, along the row and along the channels
+    for shape, (kernel, stride, pad, ceil_mode) in (*(((3, 23, 29), w) for w in WINDOWS), ((8, 6, 32), WINDOWS[0])):
+        for x in _tensors(kind, *shape, seed=1):
             yield Call("max_pool_switches", (x, kernel, stride, pad, ceil_mode))
-            scale = values("random", (3,), seed=22).to(x.dtype)
+            scale = values("random", shape[:1], seed=22).to(x.dtype)
             for scale_and_shift in ((scale, scale.flip(0), True), (scale, None, False), (None, None, True)):
                 *both, relu = scale_and_shift
                 yield Call("scale_shift_relu_pool", (x, *both, kernel, stride, pad, ceil_mode, relu))
             y, switches = ops.max_pool_switches(x, kernel, stride, pad, ceil_mode)
-            grad = values("random", tuple(y.shape), seed=2).to(x.dtype)
+            grad = torch.empty_like(y).copy_(values("random", tuple(y.shape), seed=2))  # in the layout of x
             size = list(x.shape[2:])
             yield Call("max_pool_switches_backward", (grad, switches, size, kernel, stride, pad))
             yield Call("max_unpool_switches", (y, switches, size, kernel, stride, pad))
