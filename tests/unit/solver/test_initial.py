@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from repro.caffe import write_caffemodel
+from repro.cli.main import main
 from repro.data.feeds import ArrayFeed
 from repro.errors import FormatError, InputError, ReproError, WeightsError
 from repro.net import Net
@@ -139,3 +140,45 @@ def test_vgg_16_as_it_is_handed_on(shared: Path) -> None:
         )
     with pytest.raises(WeightsError):
         load_initial(Net('layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 } } }'), file)
+
+
+DATABASE = """name: "db" layer { name: "d" type: "Data" top: "data" top: "label"
+  data_param { source: "pixels.mdb" backend: LMDB batch_size: 4 } transform_param { crop_size: 20 scale: 0.01 } }"""
+MEMORY = """name: "memory" layer { name: "d" type: "MemoryData" top: "data" top: "label"
+  memory_data_param { batch_size: 4 channels: 3 height: 20 width: 20 } }"""
+LEARNING = """ layer { name: "p" type: "InnerProduct" bottom: "data" top: "p"
+  inner_product_param { num_output: 10 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "p" bottom: "label" top: "loss" }"""
+
+
+@pytest.mark.parametrize("data", [DATABASE, MEMORY], ids=["LMDB", "MemoryData"])
+def test_the_verb_trains_on_databases_and_arrays(
+    data: str, golden_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "net.prototxt").write_text(data + LEARNING)
+    (tmp_path / "solver.prototxt").write_text((SOLVER % "display: 1").replace("max_iter: 1", "max_iter: 30"))
+    arguments = [
+        "train",
+        str(tmp_path / "solver.prototxt"),
+        "--out",
+        str(tmp_path),
+        "--caffe",
+        "bvlc",
+        "--caffe-random",
+    ]
+    if data is DATABASE:
+        arguments += ["--data", str(golden_data / "feeds_bvlc")]
+    else:
+        assert main(arguments) == 2
+        assert "(--arrays FILE.npz)" in capsys.readouterr().err
+        draw = np.random.default_rng(0)
+        np.savez(tmp_path / "a.npz", data=draw.standard_normal((8, 3, 20, 20)), label=np.arange(8))
+        arguments += ["--arrays", str(tmp_path / "a.npz")]
+    (tmp_path / "solver.prototxt").write_text(
+        (tmp_path / "solver.prototxt").read_text().replace("base_lr: 1e-6", "base_lr: 1e-3")
+    )
+    assert main(arguments) == 0
+    losses = [float(text.split()[-1]) for text in capsys.readouterr().out.splitlines() if ", loss = " in text]
+    assert len(set(losses)) > 20
+    # the database's five pictures come in batches of four: each loss is another batch's
+    assert data is DATABASE or losses[-1] < 0.7 * losses[0]
