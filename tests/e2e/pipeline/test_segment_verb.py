@@ -11,7 +11,7 @@ from PIL import Image
 
 from repro import Net, paths
 from repro.cli.main import main
-from repro.papers.deconvnet.models import MODELS
+from repro.papers.deconvnet.models import FCN_MODELS, MODELS
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +109,19 @@ def test_missing_originals_are_said_to_be_missing(tmp_path: Path, capsys: pytest
     image = photograph(tmp_path / "a.png")
     assert main(["segment", str(image), "-o", str(tmp_path / "out"), "--model", "deconvnet"]) == 2
     assert "--weights" in capsys.readouterr().err
+
+
+def test_ensemble_and_single_fields(tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = photograph(tmp_path / "a.png")
+    fcn = tmp_path / "fcn.caffemodel"
+    Net(paths.prototxt(FCN_MODELS["mini"].prototxt), seed=5).save(fcn)
+    plain = arguments(tmp_path, weights, "--no-crf", str(image))
+    assert main(plain) == 0
+    alone = labels(tmp_path / "out" / "a.png")
+    assert main([*plain, "--fcn-weights", str(fcn)]) == 0
+    together = labels(tmp_path / "out" / "a.png")
+    assert (alone != together).any()
+    assert main([*plain, "--fcn-weights", str(fcn), "--set", "ensemble=none"]) == 0
+    np.testing.assert_array_equal(labels(tmp_path / "out" / "a.png"), alone)
+    assert main([*plain, "--set", "ensemble=nothing"]) == 2
+    assert "ensemble='nothing'" in capsys.readouterr().err

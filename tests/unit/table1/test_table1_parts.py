@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from repro.data.shapes import ShapesConfig
 from repro.errors import CheckFailed, DataError, FormatError, InputError
 from repro.evaluate.comp6 import Comp6Score, score_image
 from repro.papers.deconvnet import RECIPES
@@ -160,6 +162,17 @@ def test_the_authors_weights_on_test_are_checked_against_the_paper() -> None:
     values = expected.shipped_expected({"model": "deconvnet", "comparable": "yes"}, ["a"])
     assert len(values) == 11 * 22
     assert expected.Expected("EDeconvNet+CRF", "mean", 72.5, 0.05) in values
+
+
+def test_the_generated_pictures_are_known() -> None:
+    config = ShapesConfig(seed=2012, images=40, val_fraction=Fraction(1))
+    names = [config.image_id(index) for index in config.split("val")]
+    values = expected.shipped_expected({"model": "mini", "recipe": "release", "comparable": "no"}, names)
+    assert {one.row for one in values} == set(ROWS)
+    assert all(one.column == "mean" and 0 < one.tolerance < 1 for one in values)
+    for other in (names[1:], names[::-1]):
+        with pytest.raises(InputError, match="seed 2012"):
+            expected.shipped_expected({"model": "mini", "recipe": "release", "comparable": "no"}, other)
 
 
 def test_rows_are_named_in_the_table_s_order() -> None:
