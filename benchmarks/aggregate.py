@@ -63,7 +63,7 @@ def measure(options: argparse.Namespace, threads: int) -> Iterator[Row]:
                 f"aggregate_max_ {layout}, {threads} threads, against a loop of {name}",
                 lambda: ops.aggregate_max_(canvas, maps, boxes),  # noqa: B023
                 lambda: peer(canvas, maps, boxes),  # noqa: B023
-                seconds=8.0,
+                seconds=5.0,
                 extra={"maps_per_s": 0.0},
             )
 

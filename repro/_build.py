@@ -217,9 +217,9 @@ def nvrtc_steps(root: Path, work: Path, torch: Torch, environ: Mapping[str, str]
 
 
 def _binding_steps(root: Path, work: Path, torch: Torch, environ: Mapping[str, str]) -> list[Step]:
-    # The objects are the same for both CUDA libraries.
+    # The objects are the same for both CUDA libraries. They check, allocate and launch: no loop to optimise.
     cxx = shlex.split(environ.get("CXX", "c++"))
-    flags = [*CXX_FLAGS, "-DUSE_CUDA", *_includes(root, torch), *shlex.split(environ.get("CXXFLAGS", ""))]
+    flags = [*CXX_FLAGS, "-O1", "-DUSE_CUDA", *_includes(root, torch), *shlex.split(environ.get("CXXFLAGS", ""))]
     bindings = [s for s in cuda_sources(root) if s.suffix != ".cu"]
     return [_compile(s, root, work / "binding", [*cxx, *flags]) for s in bindings]
 

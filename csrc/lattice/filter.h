@@ -10,8 +10,10 @@
 // also keeps GCC from jamming two turns of the outer loop into one, after which the inner one is no longer vectorised.
 #ifdef __CUDA_ARCH__
 #define REPRO_PREFETCH(address)
+#define REPRO_PREFETCH_FAR(address)
 #else
 #define REPRO_PREFETCH(address) __builtin_prefetch(address)
+#define REPRO_PREFETCH_FAR(address) __builtin_prefetch(address, 0, 1)  // into the outer caches only
 #endif
 
 namespace repro::lattice {

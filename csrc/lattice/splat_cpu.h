@@ -18,7 +18,7 @@ struct Entry {
 };
 
 // Entries past the last that a loop may ask for in advance.
-constexpr index_t kEntriesAhead = 64;
+constexpr index_t kEntriesAhead = 256;
 
 // As Splat, of rows of W values and with the scale already in the weights.
 template <typename T, int W>
@@ -69,10 +69,17 @@ struct SplatRows {
 #endif
 
  private:
+  // In two stages: from memory early, into the first cache shortly before.
+  static constexpr int32_t kFar = 200, kNear = 24;
+  static_assert(kFar < kEntriesAhead);
+
   REPRO_HD void ask_ahead(int32_t e) const {
-    const T* ahead = values + static_cast<index_t>(entries[e + kEntriesAhead - 16].row) * W;
-    REPRO_PREFETCH(ahead);
-    REPRO_PREFETCH(ahead + W - 1);
+    const T* far = values + static_cast<index_t>(entries[e + kFar].row) * W;
+    REPRO_PREFETCH_FAR(far);
+    REPRO_PREFETCH_FAR(far + W - 1);
+    const T* near = values + static_cast<index_t>(entries[e + kNear].row) * W;
+    REPRO_PREFETCH(near);
+    REPRO_PREFETCH(near + W - 1);
   }
 };
 
