@@ -11,6 +11,7 @@
 #include "lattice/dimensions.h"
 #include "lattice/embed_cpu.h"
 #include "lattice/neighbours_cpu.h"
+#include "lattice/ops.h"
 #include "lattice/radix_sort.h"
 #include "lattice/vertex_table.h"
 #include "pages.h"
@@ -207,15 +208,7 @@ class Builder {
 };
 
 Parts lattice_build_cpu(Tensor features, bool reference_padding) {
-  check(features.dim() == 3, "lattice_build: features must be images×points×dimensions, got ", shape_text(features));
-  const index_t images = features.size(0), points = features.size(1), dimensions = features.size(2);
-  check(images > 0 && points > 0, "lattice_build: there are no points: ", shape_text(features));
-  check(dimensions >= 1 && dimensions <= kMaxDimensions, "lattice_build: ", dimensions, " feature dimensions; 1 to ",
-        kMaxDimensions, " are supported");
-  // Entry numbers, CSR rows and vertices are held in 32 bits.
-  check((images * (points + 1)) * (dimensions + 1) < std::numeric_limits<int32_t>::max(),
-        "lattice_build: ", images * points, " points of ", dimensions, " dimensions pass 2^31 vertex entries");
-  features = torch::stable::contiguous(features);
+  settle_features(features);
   return with_dimensions(features, "lattice_build",
                          [&]<typename T, int D>() { return Builder<T, D>(features, reference_padding).run(); });
 }

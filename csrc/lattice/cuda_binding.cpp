@@ -5,6 +5,7 @@
 
 #include "cuda_stream.h"
 #include "lattice/device_tensors.h"
+#include "lattice/ops.h"
 #include "lattice/simplex.h"
 #include "lattice/tensor_memory.h"
 
@@ -40,14 +41,7 @@ Parts build(const Tensor& features, bool reference_padding) {
 
 Parts lattice_build_cuda(Tensor features, bool reference_padding) {
   const OnDeviceOf guard(features);
-  check(features.dim() == 3, "lattice_build: features must be images×points×dimensions, got ", shape_text(features));
-  const index_t images = features.size(0), points = features.size(1), dimensions = features.size(2);
-  check(images > 0 && points > 0, "lattice_build: there are no points: ", shape_text(features));
-  check(dimensions >= 1 && dimensions <= kMaxDimensions, "lattice_build: ", dimensions, " feature dimensions; 1 to ",
-        kMaxDimensions, " are supported");
-  check((images * (points + 1)) * (dimensions + 1) < std::numeric_limits<int32_t>::max(),
-        "lattice_build: ", images * points, " points of ", dimensions, " dimensions pass 2^31 vertex entries");
-  features = torch::stable::contiguous(features);
+  settle_features(features);
   if (features.scalar_type() == ScalarType::Float) return build<float>(features, reference_padding);
   check(features.scalar_type() == ScalarType::Double, "lattice_build: features must be float32 or float64");
   return build<double>(features, reference_padding);
@@ -70,20 +64,10 @@ void filter(const LatticeTensors& tensors, const Tensor& values, const T* scale_
 Tensor lattice_filter_cuda(Tensor values, std::optional<Tensor> scale_in, std::optional<Tensor> scale_out,
                            Tensor offsets, Tensor weights, Tensor row_start, Tensor row_point, Tensor row_weight,
                            Tensor neighbours, bool transpose) {
-  constexpr const char* kOp = "lattice_filter";
   const OnDeviceOf guard(values);
-  LatticeTensors lattice{offsets, weights, row_start, row_point, row_weight, neighbours};
-  lattice.settle(kOp, values.scalar_type());
-  settle_values(kOp, values, lattice.points());
-  settle_scale(kOp, scale_in, values);
-  settle_scale(kOp, scale_out, values);
-  Tensor out = torch::stable::new_empty(values, {values.size(0), values.size(1)});
-  if (out.numel() == 0) return out;
-  const auto run = [&]<typename T>(T) {
-    filter<T>(lattice, values, pointer_or_null<T>(scale_in), pointer_or_null<T>(scale_out), transpose, out);
-  };
-  values.scalar_type() == ScalarType::Float ? run(float()) : run(double());
-  return out;
+  return filter_op(values, scale_in, scale_out, {offsets, weights, row_start, row_point, row_weight, neighbours},
+                   [&]<typename T>(const LatticeTensors& lattice, const Tensor& v, const T* in, const T* by,
+                                   Tensor out) { filter<T>(lattice, v, in, by, transpose, out); });
 }
 
 template <typename T>
@@ -110,24 +94,11 @@ void weights_backward(const LatticeTensors& tensors, const Tensor& grad, const T
 Tensor lattice_weights_backward_cuda(Tensor grad, Tensor values, std::optional<Tensor> scale_in,
                                      std::optional<Tensor> scale_out, Tensor offsets, Tensor weights, Tensor row_start,
                                      Tensor row_point, Tensor row_weight, Tensor neighbours, bool transpose) {
-  constexpr const char* kOp = "lattice_weights_backward";
   const OnDeviceOf guard(values);
-  LatticeTensors lattice{offsets, weights, row_start, row_point, row_weight, neighbours};
-  lattice.settle(kOp, values.scalar_type());
-  settle_values(kOp, values, lattice.points());
-  settle_values(kOp, grad, lattice.points());
-  check(grad.size(1) == values.size(1) && grad.scalar_type() == values.scalar_type(), kOp,
-        ": the gradient is not like the values");
-  settle_scale(kOp, scale_in, values);
-  settle_scale(kOp, scale_out, values);
-  Tensor out = torch::stable::new_empty(lattice.weights, {lattice.points(), lattice.remainders()});
-  if (values.size(1) == 0) return torch::stable::zero_(out);
-  const auto run = [&]<typename T>(T) {
-    weights_backward<T>(lattice, grad, values, pointer_or_null<T>(scale_in), pointer_or_null<T>(scale_out), transpose,
-                        out);
-  };
-  values.scalar_type() == ScalarType::Float ? run(float()) : run(double());
-  return out;
+  return weights_backward_op(
+      grad, values, scale_in, scale_out, {offsets, weights, row_start, row_point, row_weight, neighbours},
+      [&]<typename T>(const LatticeTensors& lattice, const Tensor& g, const Tensor& v, const T* in, const T* by,
+                      Tensor out) { weights_backward<T>(lattice, g, v, in, by, transpose, out); });
 }
 
 Tensor lattice_features_backward_cuda(Tensor grad_weights, Tensor features) {

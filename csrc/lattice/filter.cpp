@@ -2,6 +2,7 @@
 #include <torch/csrc/stable/library.h>
 
 #include "lattice/filter_cpu.h"
+#include "lattice/ops.h"
 
 namespace repro::lattice {
 namespace {
@@ -26,19 +27,9 @@ void filter(const Arrays<T>& a, const Tensor& values, const T* scale_in, const T
 Tensor lattice_filter_cpu(Tensor values, std::optional<Tensor> scale_in, std::optional<Tensor> scale_out,
                           Tensor offsets, Tensor weights, Tensor row_start, Tensor row_point, Tensor row_weight,
                           Tensor neighbours, bool transpose) {
-  constexpr const char* kOp = "lattice_filter";
-  LatticeTensors lattice{offsets, weights, row_start, row_point, row_weight, neighbours};
-  lattice.settle(kOp, values.scalar_type());
-  settle_values(kOp, values, lattice.points());
-  settle_scale(kOp, scale_in, values);
-  settle_scale(kOp, scale_out, values);
-  Tensor out = torch::stable::new_empty(values, {values.size(0), values.size(1)});
-  if (out.numel() == 0) return out;
-  const auto run = [&]<typename T>(T) {
-    filter<T>(Arrays<T>(lattice), values, pointer_or_null<T>(scale_in), pointer_or_null<T>(scale_out), transpose, out);
-  };
-  values.scalar_type() == ScalarType::Float ? run(float()) : run(double());
-  return out;
+  return filter_op(values, scale_in, scale_out, {offsets, weights, row_start, row_point, row_weight, neighbours},
+                   [&]<typename T>(const LatticeTensors& lattice, const Tensor& v, const T* in, const T* by,
+                                   Tensor out) { filter<T>(Arrays<T>(lattice), v, in, by, transpose, out); });
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "lattice/dimensions.h"
 #include "lattice/filter_cpu.h"
+#include "lattice/ops.h"
 
 namespace repro::lattice {
 namespace {
@@ -31,23 +32,10 @@ void weights_backward(const Arrays<T>& a, const Tensor& grad, const Tensor& valu
 Tensor lattice_weights_backward_cpu(Tensor grad, Tensor values, std::optional<Tensor> scale_in,
                                     std::optional<Tensor> scale_out, Tensor offsets, Tensor weights, Tensor row_start,
                                     Tensor row_point, Tensor row_weight, Tensor neighbours, bool transpose) {
-  constexpr const char* kOp = "lattice_weights_backward";
-  LatticeTensors lattice{offsets, weights, row_start, row_point, row_weight, neighbours};
-  lattice.settle(kOp, values.scalar_type());
-  settle_values(kOp, values, lattice.points());
-  settle_values(kOp, grad, lattice.points());
-  check(grad.size(1) == values.size(1) && grad.scalar_type() == values.scalar_type(), kOp,
-        ": the gradient is not like the values");
-  settle_scale(kOp, scale_in, values);
-  settle_scale(kOp, scale_out, values);
-  Tensor out = torch::stable::new_empty(lattice.weights, {lattice.points(), lattice.remainders()});
-  if (values.size(1) == 0) return torch::stable::zero_(out);
-  const auto run = [&]<typename T>(T) {
-    weights_backward<T>(Arrays<T>(lattice), grad, values, pointer_or_null<T>(scale_in), pointer_or_null<T>(scale_out),
-                        transpose, out);
-  };
-  values.scalar_type() == ScalarType::Float ? run(float()) : run(double());
-  return out;
+  return weights_backward_op(
+      grad, values, scale_in, scale_out, {offsets, weights, row_start, row_point, row_weight, neighbours},
+      [&]<typename T>(const LatticeTensors& lattice, const Tensor& g, const Tensor& v, const T* in, const T* by,
+                      Tensor out) { weights_backward<T>(Arrays<T>(lattice), g, v, in, by, transpose, out); });
 }
 
 Tensor lattice_features_backward_cpu(Tensor grad_weights, Tensor features) {
