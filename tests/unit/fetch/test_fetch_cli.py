@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -110,7 +111,9 @@ def test_stopped_and_gone_on(stop: str, server: Server, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "repro", "fetch", "net", "--manifest", listed(tmp_path, server.url)]
     command += ["-o", str(tmp_path / "out")]
     part = tmp_path / "out/net.caffemodel.part"
-    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # a runner that was started in the background has Ctrl-C ignored, which its children inherit
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     deadline = time.monotonic() + 60
     while (not part.exists() or part.stat().st_size < 200_000) and time.monotonic() < deadline:
         time.sleep(0.01)
