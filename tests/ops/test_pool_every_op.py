@@ -23,7 +23,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_no_op_is_forgotten() -> None:
-    registered = re.findall(r'm\.impl\("(\w+)"', (ROOT / "csrc/pool/ops.h").read_text())
+    sources = ROOT / "csrc/pool/ops.h"
+    if not sources.is_file():
+        pytest.skip(f"the sources are not here ({sources}): these tests run beside an installed wheel")
+    registered = re.findall(r'm\.impl\("(\w+)"', sources.read_text())
     assert len(registered) > 10
     assert set(registered) == {case.op for case in CASES}
 
