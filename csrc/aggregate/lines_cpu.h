@@ -62,7 +62,7 @@ class Lines {
  public:
   using W = Wide<T>;
 
-  // k: values per pixel of a line; most_rows, most_pixels: of the lines that columns-first placements keep.
+  // k: values per pixel of a line.
   Lines(const Job<T>& job, index_t k) : job_(job), k_(k) {
     for (index_t n = 0; n < job.count; ++n) {
       const Placement& p = job.placements[n];

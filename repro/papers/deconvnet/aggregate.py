@@ -19,8 +19,10 @@ class ScoreCanvas:
         height, width = image_size
         self._canvas = torch.zeros(recipe.num_classes, height, width)
         self._count = 0
+        # a sum starts at 0, and so does a maximum with that floor; any other must know what covers a pixel
+        self._starts_at_zero = recipe.aggregate == "sum" or recipe.floor == "zero"
         self._cover = np.zeros((height, width), np.int64)
-        if recipe.aggregate == "max" and recipe.floor != "zero":
+        if not self._starts_at_zero:
             self._canvas.fill_(-torch.inf)
 
     def fold(self, maps: torch.Tensor, windows: Windows) -> None:
@@ -29,13 +31,14 @@ class ScoreCanvas:
         boxes = windows + recipe.score_shift
         fold = ops.aggregate_max_ if recipe.aggregate == "max" else ops.aggregate_sum_
         fold(self._canvas, maps, boxes, recipe.resampling)
-        self._cover += ops.cover(boxes, self._cover.shape).numpy()
-        self._count += len(boxes)
+        if not self._starts_at_zero:
+            self._cover += ops.cover(boxes, self._cover.shape).numpy()
+            self._count += len(boxes)
 
     def scores(self) -> NDArray[np.float64]:
         """(H, W, C) float64 holding single-precision values; 0 where no window covers."""
         canvas = self._canvas.permute(1, 2, 0).numpy()
-        if self._recipe.aggregate == "max" and self._recipe.floor != "zero":
+        if not self._starts_at_zero:
             if self._recipe.floor == "padding":
                 partly = self._cover < max(self._count, 1)
                 canvas = np.where(partly[:, :, None], np.maximum(canvas, 0), canvas)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from line_net import Line
 
 from repro.data.feeds import ArrayFeed, share_feed
 from repro.errors import TrainingError
@@ -50,20 +51,6 @@ class Pair(Ranks):
 
     def texts(self, text: str) -> list[str]:
         return self.table.exchange(self.rank, text)
-
-
-class Line(torch.nn.Module):
-    """loss = mean (w·x + b - y)²; b stands for a BN layer's parameter."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.w, self.b = torch.nn.Parameter(torch.tensor([0.5])), torch.nn.Parameter(torch.tensor([0.0]))
-        self.param_entries = [("conv", 0, self.w, 1.0, 1.0), ("bn", 0, self.b, 2.0, 0.0)]
-        self.loss = torch.zeros(())
-
-    def forward(self, **blobs: torch.Tensor) -> dict[str, torch.Tensor]:
-        self.loss = (self.w * blobs["x"] + self.b - blobs["y"]).square().mean()
-        return {"loss": self.loss}
 
 
 def make(ranks: Ranks, caffe: str, x: torch.Tensor = X) -> Solver:

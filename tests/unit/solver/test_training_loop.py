@@ -6,11 +6,11 @@ import json
 import os
 import re
 import signal
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
+from line_net import Line
 
 from repro.data.feeds import ArrayFeed
 from repro.errors import TrainingError
@@ -21,18 +21,11 @@ from repro.solver.optim import CaffeSGD
 from repro.solver.solver import Schedule, Solver, TestNet, entries_by_multiplier
 
 
-class Line(torch.nn.Module):
-    """loss = mean (w·x + b - y)²; w stands for a convolution, b for a BN layer's parameter."""
+class SavedLine(Line):
+    """With a second output of two values, and a file to be saved to."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.w, self.b = torch.nn.Parameter(torch.tensor([0.5])), torch.nn.Parameter(torch.tensor([0.0]))
-        self.param_entries = [("conv", 0, self.w, 1.0, 1.0), ("bn", 0, self.b, 2.0, 0.0)]
-        self.loss = torch.zeros(())
-
-    def forward(self, **blobs: torch.Tensor) -> Mapping[str, torch.Tensor]:
-        self.loss = (self.w * blobs["x"] + self.b - blobs["y"]).square().mean()
-        return {"loss": self.loss, "x2": torch.cat([blobs["x"]] * 2)}
+    def forward(self, **blobs: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {**super().forward(**blobs), "x2": torch.cat([blobs["x"]] * 2)}
 
     def save(self, path: Path) -> None:
         torch.save([self.w, self.b], path)
@@ -48,7 +41,7 @@ Y = torch.tensor([2.0, 3.0, 0.0, 5.0])
 def make(
     schedule: Schedule, *, caffe: str = "2015", log: TrainingLog | None = None, x: torch.Tensor = X, **more: object
 ) -> Solver:
-    net = Line()
+    net = SavedLine()
     optimizer = CaffeSGD(
         entries_by_multiplier(net.param_entries), 0.01, 0.9, 0.1, caffe=caffe, iter_size=schedule.iter_size
     )
@@ -116,7 +109,7 @@ def test_the_smoothed_loss_is_the_mean_of_the_last_losses() -> None:
 def test_tests_run_at_their_interval_and_average(tmp_path: Path) -> None:
     lines: list[str] = []
     log = TrainingLog(say=lines.append, folder=tmp_path)
-    test = TestNet(Line(), [ArrayFeed({"x": X, "y": Y}, 1)], 4)
+    test = TestNet(SavedLine(), [ArrayFeed({"x": X, "y": Y}, 1)], 4)
     make(Schedule(max_iter=4, test_interval=2, test_initialization=False), log=log, tests=[test]).solve()
     log.close()
     assert [line for line in lines if "Testing" in line] == [f"Iteration {i}, Testing net (#0)" for i in (2, 4)]
