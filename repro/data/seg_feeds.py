@@ -25,7 +25,8 @@ from repro.data.transforms import (
 from repro.errors import DataError, InputError, ReproError, UnsupportedError
 
 UInt8Array = NDArray[np.uint8]
-Sample = tuple[NDArray[np.float32], NDArray[np.float32], tuple[int, int]]
+Float32Array = NDArray[np.float32]
+Sample = tuple[Float32Array, Float32Array, tuple[int, int]]
 
 
 class SegFeed(OrderedFeed):
@@ -40,6 +41,8 @@ class SegFeed(OrderedFeed):
     here they stay together.)
     """
 
+    options_name = "image_data_param"
+
     def __init__(
         self,
         spec: LayerSpec,
@@ -50,13 +53,13 @@ class SegFeed(OrderedFeed):
         workers: int = 2,
         cache_bytes: int = 512 << 20,
     ) -> None:
-        options = spec.options("image_data_param")
+        options = spec.options(self.options_name)
         self.windows = spec.type == "WindowSegData"
         self.train = phase == "TRAIN"
         self.size = (int(options.new_height or 0), int(options.new_width or 0))
         self.color = bool(options.is_color)
-        self.label_type = str(options.label_type)
-        self.ignore_label = int(options.ignore_label)
+        self.label_type = str(getattr(options, "label_type", "PIXEL"))
+        self.ignore_label = int(getattr(options, "ignore_label", 255))
         self.transform = _transform_parameters(spec)
         if not 2 <= len(spec.tops) <= 3:
             raise InputError(f"layer '{spec.name}' ({spec.where}): two or three tops expected, not {len(spec.tops)}")
@@ -105,12 +108,17 @@ class SegFeed(OrderedFeed):
             if self.size[0]:
                 image, label = resize_linear(image, *self.size), resize_nearest(label, *self.size)
                 dims = dims if self.windows else self.size
-            drawn = draw_augmentation(self.transform, *image.shape[:2], train=self.train, rng=self.order.rng(ordinal))
-            return (*crop_and_normalise(image, label, self.transform, drawn, self.ignore_label), dims)
+            return (*self._normalised(image, label, self.order.rng(ordinal)), dims)
         except ReproError as error:
             if path in str(error):
                 raise
             raise type(error)(f"{self.list.source}, sample {row + 1} ({path}): {error}") from error
+
+    def _normalised(
+        self, image: UInt8Array, label: UInt8Array, rng: np.random.Generator
+    ) -> tuple[Float32Array, Float32Array]:
+        drawn = draw_augmentation(self.transform, *image.shape[:2], train=self.train, rng=rng)
+        return crop_and_normalise(image, label, self.transform, drawn, self.ignore_label)
 
     def _label(self, row: int, size: tuple[int, int]) -> UInt8Array:
         if self.label_type == "PIXEL":

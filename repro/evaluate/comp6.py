@@ -42,6 +42,17 @@ class Comp6Score:
         with np.errstate(invalid="ignore"):
             return np.asarray(100 * hits / union)
 
+    @property
+    def global_accuracy(self) -> float:
+        """Share of the counted pixels that have their class, in percent; NaN where nothing was counted."""
+        return 100 * int(np.diag(self.confusion).sum()) / self.pixels if self.pixels else math.nan
+
+    @property
+    def class_accuracy(self) -> np.ndarray:
+        """Share of each class's pixels that have it, in percent: (K,) float64, NaN for a class without pixels."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(100 * np.diag(self.confusion) / self.confusion.sum(1))
+
     def mean_iou(self, absent: str = "nan") -> float:
         """Mean over the classes in percent. absent: "nan", a class that does not occur makes the mean NaN, as in the
         devkit; "skip", it is left out."""

@@ -14,7 +14,7 @@ import torch
 from repro.cli.main import build_parser
 from repro.data.feeds import ArrayFeed
 from repro.net import Net
-from repro.papers.deconvnet.bn_testable import BatchStatistics, average_statistics, fold, fold_into
+from repro.papers.bn_testable import BatchStatistics, average_statistics, fold, fold_into
 
 
 @pytest.fixture(scope="module")

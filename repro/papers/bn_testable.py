@@ -1,22 +1,24 @@
-"""Batch statistics averaged over many batches and folded into scale and shift: the third step of DeconvNet's training.
+"""Batch statistics averaged over many batches and folded into scale and shift: the last step of training with BN.
 
 In training every BN layer normalises with the mean and variance of its batch, so a trained net has no fixed function.
-The release runs the trained net on 1 + 500 batches, averages each layer's batch mean and variance, and writes weights
-whose BN layers (bn_mode INFERENCE) only scale and shift. Source: training/003_make_bn_layer_testable of the release.
+DeconvNet's release runs the trained net on 1 + 500 batches, averages each layer's batch mean and variance, and writes
+weights whose BN layers (bn_mode INFERENCE) only scale and shift; SegNet's does the same with the batches of one pass
+over its training set. Source: training/003_make_bn_layer_testable of HyeonwooNoh/DeconvNet, and
+Scripts/compute_bn_statistics.py of alexgkendall/SegNet-Tutorial, which computes the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from repro.caffe import LayerSpec, load_net
-from repro.data.feeds import Feed, open_feeds
+from repro.caffe import LayerSpec, NetSpec, load_net
+from repro.data.feeds import Feed, file_shapes, open_feeds
 from repro.errors import InputError, NetError, TrainingError
 from repro.net import Net
 
@@ -35,6 +37,17 @@ class BatchStatistics:
     mean: Float32Array
     var: Float32Array
     count: int
+
+
+def with_statistics(spec: NetSpec) -> NetSpec:
+    """The net with its BN layers' batch mean and variance as tops ("NAME-mean", "NAME-var") wherever it lacks them."""
+    layers = tuple(
+        replace(layer, tops=(*layer.tops, f"{layer.name}-mean", f"{layer.name}-var"))
+        if layer.type == "BN" and len(layer.tops) == 1
+        else layer
+        for layer in spec.layers
+    )
+    return replace(spec, layers=layers)
 
 
 def statistics_layers(layers: Sequence[LayerSpec]) -> list[LayerSpec]:
@@ -120,7 +133,7 @@ def fold_into(net: Net, statistics: Mapping[str, BatchStatistics], *, bessel: bo
 
 
 def make_testable(
-    prototxt: str | Path,
+    prototxt: str | Path | NetSpec,
     weights: str | Path,
     out: str | Path,
     *,
@@ -134,14 +147,16 @@ def make_testable(
 ) -> dict[str, BatchStatistics]:
     """The whole step: trained ``weights`` through ``prototxt`` (phase TEST), INFERENCE weights to ``out``.
 
+    The net may be the training net itself: statistics become tops of its BN layers where they are none.
     Returns the averaged statistics. ``seed`` orders the batches; ``data_root`` as in `open_feed`.
     """
-    spec = load_net(prototxt, phase="TEST")
+    given = prototxt if isinstance(prototxt, NetSpec) else load_net(prototxt, phase="TEST")
+    spec = with_statistics(given)
     statistics_layers(spec.layers)
-    net = Net(spec, weights, device=device)
+    net = Net(spec, weights, shapes=file_shapes(spec, data_root), device=device)
     feeds = open_feeds(spec, seed, root=data_root, workers=workers)
     if not feeds:
-        raise InputError(f"{prototxt}: no data layer to take batches from")
+        raise InputError(f"{spec.source}: no data layer to take batches from")
     try:
         averaged = average_statistics(net, feeds, iterations, step)
     finally:
