@@ -8,7 +8,7 @@ arithmetic and speed; what comes out means nothing.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,25 +16,50 @@ from numpy.typing import NDArray
 from repro.caffe import NetSpec, load_net, write_caffemodel
 from repro.errors import UnsupportedError
 from repro.graph import build_graph
+from repro.layers import Layer
+from repro.layers.fillers import Diagonal, fill
 
 Weights = list[NDArray[np.float32]]
 
 # what follows a max pooling sees larger values, what follows an unpooling three zeros in four
 _GAIN = {"Pooling": 0.5, "Unpooling": 4.0}
+_PER_CHANNEL = {
+    "BN": ("scale", "shift", "shift", "variance"),
+    "Scale": ("scale", "shift"),
+    "Bias": ("shift",),
+    "BatchNorm": ("shift", "variance", "one"),
+    "PReLU": ("slope",),
+}
+_AS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float32]]] = {
+    "scale": lambda drawn: (1.0 + 0.1 * drawn).astype(np.float32),
+    "shift": lambda drawn: (0.1 * drawn).astype(np.float32),
+    "variance": lambda drawn: (1.0 + 0.1 * np.abs(drawn)).astype(np.float32),
+    "slope": lambda drawn: (0.25 + 0.01 * drawn).astype(np.float32),
+    "one": lambda drawn: np.ones(drawn.shape, np.float32),
+}
+KINDS = ("Convolution", "Deconvolution", "InnerProduct", *_PER_CHANNEL)
+# fillers that make what a layer is for, so that the layer would be another one with drawn values
+_KEPT = ("bilinear", "bilinear_upsampling", "diagonal")
 
 
 def layer_weights(kind: str, shapes: Sequence[tuple[int, ...]], made_by: str, seed: int) -> Weights:
-    """Blobs of one layer (Convolution, Deconvolution or BN) from one generator.
+    """Blobs of one layer (a kind of `KINDS`) from one generator.
 
     shapes: those of its blobs. made_by: type of the layer that makes its first bottom. float32, drawn in float64.
     """
     generator = np.random.Generator(np.random.PCG64(seed))
-    if kind == "BN":
-        scale = 1.0 + 0.1 * generator.standard_normal(shapes[0])
-        return [scale.astype(np.float32), (0.1 * generator.standard_normal(shapes[1])).astype(np.float32)]
-    if kind not in ("Convolution", "Deconvolution"):
-        raise UnsupportedError(f"seeded weights exist for Convolution, Deconvolution and BN, not for {kind}")
+    if kind in _PER_CHANNEL:
+        drawn = [generator.standard_normal(shape) for shape in shapes]
+        return [_AS[meaning](values) for meaning, values in zip(_PER_CHANNEL[kind], drawn, strict=False)]
+    if kind not in KINDS:
+        raise UnsupportedError(f"seeded weights exist for {', '.join(KINDS)}, not for {kind}")
     weight = shapes[0]
+    if kind == "InnerProduct":
+        std = np.sqrt(2.0 / weight[-1])
+        return [
+            (generator.standard_normal(weight) * std).astype(np.float32),
+            *(np.zeros(shape, np.float32) for shape in shapes[1:]),
+        ]
     taps = weight[2] * weight[3]
     # a 7x7 deconvolution of a single pixel has one tap per output
     fan = weight[1] * taps if kind == "Convolution" else weight[0] * (1 if weight[2] == 7 else taps)
@@ -53,10 +78,27 @@ def seeded_layers(spec: NetSpec, base: int) -> Iterator[tuple[str, str, Weights]
         layer = step.layer
         if layer.declared:
             shapes = [blob.shape for blob in layer.declared.values()]
-            made_by = maker.get(layer.spec.bottoms[0], "")
-            yield layer.spec.name, layer.spec.type, layer_weights(layer.spec.type, shapes, made_by, base + ordinal)
+            made_by = maker.get(layer.spec.bottoms[0], "") if layer.spec.bottoms else ""
+            kept = _kept(layer)
+            drawn = kept if kept else layer_weights(layer.spec.type, shapes, made_by, base + ordinal)
+            yield layer.spec.name, layer.spec.type, drawn
             ordinal += 1
         maker.update(dict.fromkeys(layer.spec.tops, layer.spec.type))
+
+
+def _kept(layer: Layer) -> Weights:
+    """The fillers' values where the first of them is a bilinear kernel or a diagonal; else nothing."""
+    filler = next(iter(layer.declared.values())).filler
+    if not isinstance(filler, Diagonal) and getattr(filler, "type", None) not in _KEPT:
+        return []
+    import torch
+
+    arrays = []
+    for blob in layer.declared.values():
+        values = torch.empty(blob.shape)
+        fill(values, blob.filler)
+        arrays.append(values.numpy())
+    return arrays
 
 
 def main() -> None:

@@ -15,16 +15,16 @@ from repro.errors import InputError
 if TYPE_CHECKING:
     from repro.cli.progress import Step
     from repro.papers.deconvnet.recipe import Recipe
-    from repro.papers.deconvnet.scorer import Scorer
     from repro.papers.deconvnet.sources import BoxSource
+    from repro.papers.scorer import Scorer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("images", nargs="+", metavar="IMAGE", help="photographs: JPEG, PNG, BMP, PPM")
     add("-o", "--output", required=True, metavar="DIR", help="labels go to DIR/NAME.png, overlays to DIR/overlays")
-    add("--model", default="mini", choices=("mini", "deconvnet"), help="network (default: mini, which is shipped)")
-    add("--weights", metavar="FILE", help=".caffemodel (default: the model's own in weights/)")
+    add("--model", default="mini", metavar="NAME", help="a network of `repro papers` (default: mini, which is shipped)")
+    add("--weights", metavar="FILE|seed:N", help=".caffemodel (default: the model's own in weights/), or drawn from N")
     add("--max-proposals", type=int, metavar="N", help="windows scored per photograph (default: the recipe's, 50)")
     add_recipe_arguments(parser)
     add("--ensemble", action="store_true", help="with FCN-8s, as EDeconvNet")
@@ -34,6 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from repro.papers.registry import network
+
+    _, chosen = network(args.model)
+    jobs = _jobs(args)
+    if chosen.inference is not None:
+        from repro.cli.segment_network import segment_network
+
+        return segment_network(args, chosen, jobs)
+    return _segment_proposals(args, jobs)
+
+
+def _segment_proposals(args: argparse.Namespace, jobs: list[Job]) -> int:
     from repro.cli.progress import progress
     from repro.papers.deconvnet.models import load_fcn, load_model
     from repro.papers.deconvnet.recipe import RECIPES
@@ -44,7 +56,6 @@ def run(args: argparse.Namespace) -> int:
     recipe = dataclasses.replace(RECIPES[args.recipe], **{k: v for k, v in changes.items() if v is not None})
     if args.no_crf:
         recipe = dataclasses.replace(recipe, crf=None)
-    jobs = _jobs(args)
     source = box_source(args.proposals, args.edge_model)
     for job in jobs:
         source.check(job.image)
@@ -63,7 +74,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-class _Job(NamedTuple):
+class Job(NamedTuple):
+    """A photograph and what is written of it."""
+
     image: Path
     labels: Path
     overlay: Path
@@ -77,20 +90,20 @@ class _Tools(NamedTuple):
     device: str
 
 
-def _jobs(args: argparse.Namespace) -> list[_Job]:
+def _jobs(args: argparse.Namespace) -> list[Job]:
     """What is read and written, checked before any work starts: every photograph is decoded once."""
     from repro.data.photograph import read_photograph
 
     output = Path(args.output)
     if output.exists() and not output.is_dir():
         raise InputError(f"{output}: exists and is not a folder (-o)")
-    jobs: dict[str, _Job] = {}
+    jobs: dict[str, Job] = {}
     for name in args.images:
         image = Path(name)
         if image.stem in jobs:
             raise InputError(f"{image} and {jobs[image.stem].image} would both be written to {image.stem}.png; "
                              "segment them into different folders")  # fmt: skip
-        job = _Job(image, output / f"{image.stem}.png", output / "overlays" / f"{image.stem}.png")
+        job = Job(image, output / f"{image.stem}.png", output / "overlays" / f"{image.stem}.png")
         if job.labels.resolve() == image.resolve():
             raise InputError(f"{image} would be overwritten by its labels; choose another folder for -o")
         read_photograph(image)
@@ -98,7 +111,7 @@ def _jobs(args: argparse.Namespace) -> list[_Job]:
     return list(jobs.values())
 
 
-def _segment(job: _Job, tools: _Tools, step: Step) -> None:
+def _segment(job: Job, tools: _Tools, step: Step) -> None:
     from repro.data.photograph import read_photograph
     from repro.papers.deconvnet import infer_image
     from repro.papers.deconvnet.fcn import fcn_scores

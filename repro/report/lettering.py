@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from repro.report.palette import VOID, voc_colormap
+from repro.report.palette import VOID, colour_table
 
 SIZE = 14
 """Height of letters in pixels where nothing else is asked for."""
@@ -73,8 +73,17 @@ def draw_line(
     picture[:] = np.asarray(canvas)
 
 
-def draw_legend(labels: Sequence[int], names: Sequence[str], width: int, size: int = SIZE) -> np.ndarray:
-    """Colour patches and class names, wrapped to a width: (h, width, 3) uint8; one empty line for no labels."""
+def draw_legend(
+    labels: Sequence[int],
+    names: Sequence[str],
+    width: int,
+    size: int = SIZE,
+    colours: Sequence[tuple[int, int, int]] = (),
+) -> np.ndarray:
+    """Colour patches and class names, wrapped to a width: (h, width, 3) uint8; one empty line for no labels.
+
+    colours: as in `palette.colour_table`.
+    """
     shown = [(label, _name(label, names)) for label in labels]
     patch, pad = size, _pad(size)
     rows: list[list[tuple[int, int, str]]] = [[]]
@@ -88,12 +97,12 @@ def draw_legend(labels: Sequence[int], names: Sequence[str], width: int, size: i
         x += needed
     canvas = Image.new("RGB", (width, len(rows) * line_height(size)), (255, 255, 255))
     draw = ImageDraw.Draw(canvas)
-    colours = voc_colormap()
+    table = colour_table(colours)
     for index, row in enumerate(rows):
         middle = index * line_height(size) + line_height(size) // 2
         for x, label, name in row:
             box = (x, middle - patch // 2, x + patch, middle + patch // 2)
-            draw.rectangle(box, fill=tuple(colours[label].tolist()), outline=(120, 120, 120))
+            draw.rectangle(box, fill=tuple(table[label].tolist()), outline=(120, 120, 120))
             text = _shorten(name, width - x - patch - pad, size)
             draw.text((x + patch + pad, middle), _drawable(text), fill=_INK, font=_font(size), anchor=_anchor())
     return np.array(canvas)

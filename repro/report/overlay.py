@@ -13,27 +13,36 @@ from PIL import Image
 from repro.errors import InputError
 from repro.files import write_atomic
 from repro.report.lettering import SIZE, draw_legend, draw_line, line_height
-from repro.report.palette import VOC_CLASSES, describe, voc_colormap
+from repro.report.palette import VOC_CLASSES, colour_table, describe
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-def overlay(image: np.ndarray, labels: np.ndarray, alpha: float = 0.65) -> np.ndarray:
-    """The photograph with every class in its VOC colour: (H, W, 3) uint8 RGB.
+def overlay(
+    image: np.ndarray,
+    labels: np.ndarray,
+    alpha: float = 0.65,
+    *,
+    colours: Sequence[tuple[int, int, int]] = (),
+    background: int | None = 0,
+) -> np.ndarray:
+    """The photograph with every class in its colour: (H, W, 3) uint8 RGB.
 
     image: (H, W, 3) uint8 RGB; labels: (H, W) uint8. alpha: share of the colour, 0 … 1; what shines through is the
     photograph in grey, so that a class has one colour everywhere. Regions have an outline in the full colour,
-    background is left as it is, 255 is VOC's cream.
+    background is left as it is, 255 is VOC's cream. colours: as in `palette.colour_table`. background: its label, None
+    where every label is a class.
     """
     _check(image, labels)
     if not 0 <= alpha <= 1:
         raise InputError(f"alpha {alpha} is not between 0 and 1")
-    colours = voc_colormap()[labels]
+    coloured = colour_table(colours)[labels]
+    painted = labels != (-1 if background is None else background)
     grey = (image.astype(np.float32) @ _LUMA)[..., None]
-    mixed = np.rint(alpha * colours + (1 - alpha) * grey).astype(np.uint8)
-    shown = np.where((labels != 0)[..., None], mixed, image)
-    outline = _outline(labels)
-    shown[outline] = colours[outline]
+    mixed = np.rint(alpha * coloured + (1 - alpha) * grey).astype(np.uint8)
+    shown = np.where(painted[..., None], mixed, image)
+    outline = _outline(labels) & painted
+    shown[outline] = coloured[outline]
     return shown
 
 
@@ -42,7 +51,7 @@ def _outline(labels: np.ndarray) -> np.ndarray:
     width = 3 if max(labels.shape) < 400 else 5
     square = np.ones((width, width), np.uint8)
     edge = cv2.dilate(labels, square) != cv2.erode(labels, square)
-    return np.asarray(edge & (labels != 0) & (labels != 255))
+    return np.asarray(edge & (labels != 255))
 
 
 def save_overlay(
@@ -55,17 +64,28 @@ def save_overlay(
     names: Sequence[str] = VOC_CLASSES,
 ) -> None:
     """Write ``overlay(image, labels, alpha)`` as PNG, with the names of its classes below it if legend is set."""
-    shown = overlay(image, labels, alpha)
-    if legend:
-        strip = draw_legend(present(labels), names, max(shown.shape[1], 160))
-        shown = stack([shown, strip])
-    save_png(path, shown)
+    save_png(path, overlay_with_legend(image, labels, alpha, names=names) if legend else overlay(image, labels, alpha))
 
 
-def present(*labels: np.ndarray) -> list[int]:
+def overlay_with_legend(
+    image: np.ndarray,
+    labels: np.ndarray,
+    alpha: float = 0.65,
+    *,
+    names: Sequence[str] = VOC_CLASSES,
+    colours: Sequence[tuple[int, int, int]] = (),
+    background: int | None = 0,
+) -> np.ndarray:
+    """``overlay(…)`` with the names of its classes below it."""
+    shown = overlay(image, labels, alpha, colours=colours, background=background)
+    strip = draw_legend(present(labels, background=background), names, max(shown.shape[1], 160), colours=colours)
+    return stack([shown, strip])
+
+
+def present(*labels: np.ndarray, background: int | None = 0) -> list[int]:
     """The classes that occur in any of the label maps, without background, in order; 255 last where it occurs."""
     found = sorted(set().union(*(np.unique(plane).tolist() for plane in labels)))
-    return [label for label in found if label != 0]
+    return [label for label in found if label != background]
 
 
 def montage(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -39,17 +40,27 @@ def voc_colormap(count: int = 256) -> np.ndarray:
     return colours
 
 
-def save_label_png(path: str | os.PathLike[str], labels: np.ndarray) -> None:
-    """Write labels (H, W) uint8 as an 8-bit palette PNG with the VOC colours, whole or not at all."""
-    write_atomic(path, encode_label_png(labels))
+def colour_table(colours: Sequence[tuple[int, int, int]] = ()) -> np.ndarray:
+    """(256, 3) uint8 RGB: the colours given for labels 0, 1 …, and VOC's for the rest."""
+    table = voc_colormap()
+    if colours:
+        table[: len(colours)] = colours
+    return table
 
 
-def encode_label_png(labels: np.ndarray) -> bytes:
+def save_label_png(
+    path: str | os.PathLike[str], labels: np.ndarray, colours: Sequence[tuple[int, int, int]] = ()
+) -> None:
+    """Write labels (H, W) uint8 as an 8-bit palette PNG, whole or not at all. colours: as in `colour_table`."""
+    write_atomic(path, encode_label_png(labels, colours))
+
+
+def encode_label_png(labels: np.ndarray, colours: Sequence[tuple[int, int, int]] = ()) -> bytes:
     """The bytes of the palette PNG of labels (H, W) uint8."""
     if not isinstance(labels, np.ndarray) or labels.dtype != np.uint8 or labels.ndim != 2 or labels.size == 0:
         raise InputError(f"labels must be a non-empty (H, W) uint8 array, got {describe(labels)}")
     picture = Image.fromarray(np.ascontiguousarray(labels), mode="P")
-    picture.putpalette(voc_colormap().tobytes())
+    picture.putpalette(colour_table(colours).tobytes())
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     return buffer.getvalue()

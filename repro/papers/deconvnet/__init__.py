@@ -2,6 +2,6 @@
 
 from repro.papers.deconvnet.infer import infer_image
 from repro.papers.deconvnet.recipe import RECIPES, Recipe
-from repro.papers.deconvnet.scorer import NetScorer
+from repro.papers.scorer import NetScorer
 
 __all__ = ["RECIPES", "NetScorer", "Recipe", "infer_image"]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from repro.errors import InputError
 from repro.papers.deconvnet.recipe import Recipe
-from repro.papers.deconvnet.scorer import Scorer
+from repro.papers.scorer import Scorer
 
 
 def fcn_input(image: NDArray[np.uint8], recipe: Recipe) -> torch.Tensor:

@@ -16,8 +16,8 @@ from repro.papers.deconvnet.crops import crop_batch
 from repro.papers.deconvnet.ensemble import Scores, checked_fcn_scores, combine
 from repro.papers.deconvnet.recipe import Recipe, resolve_recipe
 from repro.papers.deconvnet.refine import crf_labels
-from repro.papers.deconvnet.scorer import Scorer, score_batch
 from repro.papers.deconvnet.windows import BoxesFrame, Windows, select_windows
+from repro.papers.scorer import Scorer, score_batch
 
 
 def infer_image(

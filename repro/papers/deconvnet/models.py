@@ -14,7 +14,7 @@ from repro.errors import DataError, DeviceError, InputError, WeightsError
 from repro.files import sha256_of
 from repro.net import Net
 from repro.papers.deconvnet.recipe import Recipe
-from repro.papers.deconvnet.scorer import NetScorer
+from repro.papers.scorer import NetScorer
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from repro.papers.deconvnet.aggregate import ScoreCanvas
 from repro.papers.deconvnet.crops import crop_batch
 from repro.papers.deconvnet.ensemble import combine
 from repro.papers.deconvnet.recipe import Recipe
-from repro.papers.deconvnet.scorer import Scorer, score_batch
 from repro.papers.deconvnet.windows import Windows
+from repro.papers.scorer import Scorer, score_batch
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from repro.files import sha256_of
 from repro.papers.deconvnet.models import load_fcn, load_model
 from repro.papers.deconvnet.recipe import Recipe, resolve_recipe
 from repro.papers.deconvnet.recipe_text import with_settings
-from repro.papers.deconvnet.scorer import NetScorer
 from repro.papers.deconvnet.sources import EDGE_BOXES, box_source
 from repro.papers.deconvnet.table1.records import RunFolder
 from repro.papers.deconvnet.table1.rows import Row, check_recipe, rows_named
@@ -22,6 +21,7 @@ from repro.papers.deconvnet.table1.run import Pass, has_truth
 from repro.papers.deconvnet.table1.score_cache import ScoreCache
 from repro.papers.deconvnet.table1.scoring import PhotographScorer
 from repro.papers.deconvnet.table1.stages import Stages, peak_memory
+from repro.papers.scorer import NetScorer
 from repro.report.palette import VOC_CLASSES
 
 

@@ -16,11 +16,11 @@ from repro.papers.deconvnet.ensemble import checked_fcn_scores
 from repro.papers.deconvnet.fcn import fcn_scores
 from repro.papers.deconvnet.infer import aggregate_windows
 from repro.papers.deconvnet.recipe import AFTER_SCORING, Recipe
-from repro.papers.deconvnet.scorer import NetScorer
 from repro.papers.deconvnet.sources import BoxSource
 from repro.papers.deconvnet.table1.score_cache import ScoreCache, array_digest, cache_key
 from repro.papers.deconvnet.table1.stages import Stages
 from repro.papers.deconvnet.windows import select_windows
+from repro.papers.scorer import NetScorer
 
 _OF_FCN = ("mean_bgr", "fcn_size", "num_classes")
 

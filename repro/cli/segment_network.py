@@ -1,0 +1,73 @@
+"""`repro segment --model NAME` for the networks that label a photograph without proposals."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from repro.errors import InputError
+
+if TYPE_CHECKING:
+    from repro.cli.segment import Job
+    from repro.papers.system import Network
+
+# of `repro segment`'s arguments, those of the pipeline with proposals, and what they are unless given
+_OF_PROPOSALS: dict[str, object] = {
+    "max_proposals": None,
+    "batch_size": None,
+    "ensemble": False,
+    "fcn_weights": None,
+    "edge_model": None,
+    "set": [],
+    "recipe": "release",
+    "proposals": "edge-boxes",
+}
+
+
+def segment_network(args: argparse.Namespace, network: Network, jobs: Sequence[Job]) -> int:
+    """Label the photographs; what seeded weights make is named NAME.seeded.png and says so in the overlay."""
+    import dataclasses
+
+    from repro.cli.progress import progress
+    from repro.data.photograph import read_photograph
+    from repro.papers.inference.label import label_image, net_scorer
+    from repro.papers.load import load_network
+    from repro.report.overlay import captioned, overlay_with_legend, save_png
+    from repro.report.palette import VOC_CLASSES, save_label_png
+
+    given = [name for name, usual in _OF_PROPOSALS.items() if getattr(args, name) != usual]
+    if given:
+        options = ", ".join("--" + name.replace("_", "-") for name in given)
+        raise InputError(f"{options}: of use to DeconvNet's pipeline only; {network.name} has no proposals")
+    assert network.inference is not None
+    inference = dataclasses.replace(network.inference, crf=None) if args.no_crf else network.inference
+    loaded = load_network(network, args.weights, args.device, args.numerics)
+    scorer = net_scorer(loaded.net, network.input, network.scores)
+    names = network.classes or VOC_CLASSES
+    Path(args.output, "overlays").mkdir(parents=True, exist_ok=True)
+    with progress("segmenting", total=len(jobs)) as step:
+        for job in jobs:
+            image = read_photograph(job.image)
+            start = time.monotonic()
+            labels = label_image(image, scorer, inference, args.device).labels
+            took = time.monotonic() - start
+            shown = overlay_with_legend(
+                image, labels, names=names, colours=network.colours, background=network.background
+            )
+            if loaded.seed is not None:
+                job = job._replace(labels=_seeded(job.labels), overlay=_seeded(job.overlay))
+                shown = captioned(shown, f"{network.name}: {loaded.origin}")
+            save_label_png(job.labels, labels, network.colours)
+            save_png(job.overlay, shown)
+            step(1, job.image.name)
+            finish = "CRF" if inference.crf else "no CRF"
+            print(f"{job.image.name}: {network.name}, {loaded.origin}; {finish}; {took:.1f} s")
+    print(f"label pictures: {len(jobs)} in {args.output}, overlays in {Path(args.output, 'overlays')}")
+    return 0
+
+
+def _seeded(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.seeded{path.suffix}")

@@ -1,0 +1,60 @@
+"""DeconvNet as one of the systems: its networks, Table 1, and what `repro table1` measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from repro.papers.deconvnet.table1.published import published_rows
+from repro.papers.system import Measured, Network, System, Table
+from repro.report.palette import VOC_CLASSES
+
+TABLE_1 = "Table 1: PASCAL VOC 2012 test, mean IoU"
+_MINI = (
+    "the mini networks on 40 generated pictures (`repro table1`, docs/table1.md): smaller nets on other pictures, "
+    "to be compared with each other, not with the paper's"
+)
+
+
+def _table() -> Table:
+    rows = tuple((name, (row.mean,)) for name, row in published_rows().items())
+    return Table(TABLE_1, ("mean",), rows, "Noh, Hong, Han, ICCV 2015, Table 1", "`repro table1` has all classes")
+
+
+def _measured() -> tuple[Measured, ...]:
+    path = Path(__file__).resolve().parent / "expected.json"
+    (run,) = json.loads(path.read_text(encoding="utf-8"))["runs"][:1]
+    return tuple(Measured(row, "mean", values["mean"][0], _MINI, TABLE_1) for row, values in run["rows"].items())
+
+
+SYSTEM = System(
+    name="deconvnet",
+    title="Learning Deconvolution Network for Semantic Segmentation",
+    paper="H. Noh, S. Hong, B. Han, ICCV 2015, arXiv 1505.04366",
+    headline="EDeconvNet+CRF 72.5 (VOC 2012 test)",
+    networks=(
+        Network(
+            name="deconvnet",
+            prototxt="deconvnet/deploy",
+            parameters=251_805_653,
+            sizes=(((1, 3, 224, 224), (1, 21, 224, 224)), ((2, 3, 224, 224), (2, 21, 224, 224))),
+            inference=None,
+            weights="DeconvNet_trainval_inference.caffemodel",
+            classes=VOC_CLASSES,
+        ),
+        Network(
+            name="mini",
+            prototxt="deconvnet_mini/deploy",
+            parameters=556_741,
+            sizes=(((1, 3, 96, 96), (1, 21, 96, 96)), ((2, 3, 96, 96), (2, 21, 96, 96))),
+            inference=None,
+            weights="deconvnet_mini.caffemodel",
+            kind="mini",
+            classes=VOC_CLASSES,
+        ),
+    ),
+    published=(_table(),),
+    measured=_measured(),
+    ours="mini 44.8 (40 generated pictures)",
+    notes=("`repro table1` runs the whole table; docs/table1.md, docs/recipes.md and docs/figures.md have the rest.",),
+)

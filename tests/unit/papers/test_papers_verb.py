@@ -1,0 +1,95 @@
+"""`repro papers` and `repro segment --model NAME`: what they print, and what they refuse."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from repro.cli.main import main
+from repro.papers import registry
+
+
+@pytest.fixture
+def photograph(tmp_path: Path) -> Path:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 56, 3), dtype=np.uint8)).save(path)
+    return path
+
+
+def test_status_table_names_every_network(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["papers"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for system in registry.systems():
+        for network in system.networks:
+            assert any({network.name, f"{network.parameters:,}", "equal"} <= set(line.split()) for line in lines)
+
+
+def test_wrong_count_is_said_and_fails(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    system = registry.system("fcn")
+    changed = dataclasses.replace(system.networks[-1], parameters=7)
+    monkeypatch.setattr(registry, "systems", lambda: iter([dataclasses.replace(system, networks=(changed,))]))
+    assert main(["papers"]) == 1
+    assert "481,063 parameters counted, 7 expected" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", registry.SYSTEMS)
+def test_page_has_every_published_row(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["papers", name]) == 0
+    text = capsys.readouterr().out
+    for table in registry.system(name).published:
+        assert table.name in text
+        assert all(row in text for row, _ in table.rows)
+    for measured in registry.system(name).measured:
+        assert measured.how in text
+
+
+def test_unknown_system_names_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["papers", "fnc"]) == 2
+    assert "fcn" in capsys.readouterr().err
+
+
+def test_shipped_weights_label_a_photograph(
+    photograph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["segment", str(photograph), "-o", str(tmp_path / "out"), "--model", "fcn8s_mini"]) == 0
+    assert "a.png: fcn8s_mini, mini weights fcn8s_mini.caffemodel" in capsys.readouterr().out
+    with Image.open(tmp_path / "out" / "a.png") as labels:
+        assert labels.size == (56, 40)
+    assert (tmp_path / "out" / "overlays" / "a.png").is_file()
+
+
+def test_seeded_weights_are_named_everywhere(
+    photograph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ["segment", str(photograph), "-o", str(out), "--model", "fcn8s_mini", "--weights", "seed:7"]
+    assert main(command) == 0
+    assert "seeded weights (seed 7), so the labels mean nothing" in capsys.readouterr().out
+    assert sorted(p.name for p in out.rglob("*.png")) == ["a.seeded.png", "a.seeded.png"]
+    first = (out / "a.seeded.png").read_bytes()
+    assert main(command) == 0
+    assert (out / "a.seeded.png").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--model", "fcn8"], "model 'fcn8': there are"),
+        (["--model", "fcn8s_mini", "--ensemble"], "--ensemble: of use to DeconvNet's pipeline only"),
+        (["--model", "fcn8s_mini", "--set", "min_side=1"], "--set"),
+        (["--model", "fcn8s_mini", "--weights", "seed:x"], "a seed is a whole number"),
+        (["--model", "fcn8s_mini", "--weights", "none.caffemodel"], "none.caffemodel: no such file"),
+        (["--model", "fcn8s_2014"], "fcn-8s-pascal.caffemodel is not in weights/"),
+    ],
+)
+def test_refused(
+    more: list[str], said: str, photograph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["segment", str(photograph), "-o", str(tmp_path / "out"), *more]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
