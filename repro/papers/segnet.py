@@ -12,7 +12,13 @@ from copy import deepcopy
 from pathlib import Path
 
 from repro.caffe import Message, load_net
+from repro.data.camvid import CLASSES, COLOURS
 from repro.errors import InputError, NetError
+from repro.papers.inference.preprocess import Preprocess
+from repro.papers.inference.resized import Resized
+from repro.papers.inference.settings import Inference
+from repro.papers.system import Network, Original, System, published
+from repro.report.palette import VOC_CLASSES
 
 RELEASED_CLASS_WEIGHTS = (0.2595, 0.1826, 4.5640, 0.1417, 0.9051, 0.3826, 9.6446, 1.8418, 0.6823, 6.2478, 7.3614)
 """Weights of CamVid's 11 classes in the release's training nets."""
@@ -36,9 +42,12 @@ def at_size(net: str | Path | Message, height: int, width: int) -> Message:
     InputError where the picture is too small for the poolings.
     """
     message = deepcopy(load_net(net, phase="TEST").message) if not isinstance(net, Message) else deepcopy(net)
+    message.clear("state")
     sides: dict[str, tuple[int, int]] = {}
     size = (height, width)
     for layer in message.layer:
+        # of the phase it was read in, not of the net
+        layer.clear("phase")
         if layer.type == "Pooling" and len(layer.top) == 2:
             if min(size) < 2:
                 raise InputError(f"{layer.where}: a picture of {width}x{height} is too small to be pooled so often")
@@ -75,3 +84,78 @@ def with_class_weights(net: Message, weights: Sequence[float]) -> Message:
     for layer in weighted:
         layer.loss_param.set("class_weighting", [float(w) for w in weights])
     return message
+
+
+def _tutorial(name: str) -> str:
+    return f"alexgkendall__SegNet-Tutorial__{name}"
+
+
+def _camvid_original(file: str, ours: str, *, training: bool = False) -> Original:
+    blobs = (("data", (1, 3, 360, 480)), ("label", (1, 1, 360, 480)))[: 1 + training]
+    return Original(_tutorial(file), ours, phase="TRAIN" if training else "TEST", shapes=blobs)
+
+
+# the release's data layer subtracts no mean and reads with OpenCV, in BGR
+_PIXELS = Preprocess("BGR", (0.0,))
+_ON_CAMVID = Inference(_PIXELS, Resized((360, 480)), probabilities=True)
+
+SYSTEM = System(
+    name="segnet",
+    title="SegNet: A Deep Convolutional Encoder-Decoder Architecture for Image Segmentation",
+    paper="V. Badrinarayanan, A. Kendall, R. Cipolla, PAMI 2017, arXiv 1511.00561",
+    headline="SegNet 60.10 (CamVid, mean IoU)",
+    networks=(
+        Network(
+            name="segnet",
+            prototxt="segnet/segnet_deploy",
+            parameters=29_449_355,
+            sizes=(((1, 3, 360, 480), (1, 11, 360, 480)), ((1, 3, 168, 256), (1, 11, 168, 256))),
+            inference=_ON_CAMVID,
+            train="segnet/segnet_train",
+            solver="segnet/segnet_solver",
+            train_shapes=(("data", (2, 3, 168, 64)), ("label", (2, 1, 168, 64))),
+            classes=CLASSES,
+            colours=COLOURS,
+            originals=(
+                _camvid_original("Models__segnet_inference", "segnet/segnet_deploy"),
+                _camvid_original("Models__segnet_train", "segnet/segnet_train", training=True),
+            ),
+        ),
+        Network(
+            name="segnet_basic",
+            prototxt="segnet/segnet_basic_deploy",
+            parameters=1_416_587,
+            sizes=(
+                ((1, 3, 360, 480), (1, 11, 360, 480)),
+                ((1, 3, 56, 64), (1, 11, 56, 64)),
+                ((2, 3, 72, 48), (2, 11, 72, 48)),
+            ),
+            inference=_ON_CAMVID,
+            weights="segnet_basic_camvid.caffemodel",
+            train="segnet/segnet_basic_train",
+            solver="segnet/segnet_basic_solver",
+            train_shapes=(("data", (2, 3, 40, 48)), ("label", (2, 1, 40, 48))),
+            classes=CLASSES,
+            colours=COLOURS,
+            originals=(
+                _camvid_original("Models__segnet_basic_inference", "segnet/segnet_basic_deploy"),
+                _camvid_original("Models__segnet_basic_train", "segnet/segnet_basic_train", training=True),
+            ),
+        ),
+        Network(
+            name="segnet_pascal",
+            prototxt="segnet/segnet_pascal_deploy",
+            parameters=29_455_125,
+            sizes=(((1, 3, 224, 224), (1, 21, 224, 224)), ((1, 3, 64, 96), (1, 21, 64, 96))),
+            inference=Inference(_PIXELS, Resized((224, 224)), probabilities=True),
+            weights="segnet_pascal.caffemodel",
+            classes=VOC_CLASSES,
+            originals=(Original(_tutorial("Example_Models__segnet_pascal"), "segnet/segnet_pascal_deploy"),),
+        ),
+    ),
+    published=published("segnet"),
+    notes=(
+        "`make reproduce-camvid` trains and scores on CamVid",
+        "the release has no weights of SegNet for CamVid's 11 classes, only of SegNet-Basic",
+    ),
+)
