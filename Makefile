@@ -11,11 +11,12 @@ LOCKED := $(VENV)/.locked
 PACKAGE := $(VENV)/.package
 EXTENSION := repro/_C.so
 
-.PHONY: help demo test test-all reproduce-camvid fuzz lint types format build cuda gpu wheel wheel-test clean
+.PHONY: help demo test test-all reproduce-camvid reproduce-voc-h200 rehearse-voc fuzz lint types format build cuda gpu wheel \
+  wheel-test clean
 .DELETE_ON_ERROR:
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  PYTHON=python3.12 chooses the interpreter (3.10 or later), CXX=clang++ the compiler (C++20)"
 
 demo: build ## the whole job on what is shipped: proposals, DeconvNet, CRF, comp6 score, pictures
@@ -69,6 +70,17 @@ cuda: $(PACKAGE) ## compile and link the CUDA part too; needs nvcc, no GPU
 
 gpu: cuda ## on a GPU machine: all that only a GPU can show, in one JSON; STEPS="bits memcheck" for some of it
 	$(BIN)/python benchmarks/gpu.py $(if $(STEPS),--steps $(STEPS))
+
+VOC_TRAIN := ../shared/data/voc_train256
+VOC_VAL := ../shared/data/voc
+VGG := ../shared/data/weights/vgg16_ilsvrc_conv_bgr_fp16.npz
+VOC_RUN = $(BIN)/python reproduce/voc.py --train $(VOC_TRAIN) --val $(VOC_VAL) --vgg $(VGG)
+
+reproduce-voc-h200: cuda ## full-size DeconvNet and FCN-8s on real photographs, on one GPU: VOC_TRAIN=, VOC_VAL=, VGG=, VOC="--minutes 9"
+	$(VOC_RUN) --results benchmarks/results/voc_h200 $(VOC)
+
+rehearse-voc: build ## the same way at a hundredth of the scale, on the CPU
+	$(VOC_RUN) --rehearse --out build/rehearse_voc $(VOC)
 
 wheel: $(LOCKED) ## dist/: one wheel for every Python 3.10 and later and every torch from 2.10 on
 	rm -f dist/repro-*.whl

@@ -13,7 +13,10 @@ from repro.errors import DataError, InputError
 
 
 class OrderedFeed:
-    """Batch number n is a function of n alone, whatever made it; a subclass says it in `_make_batch`."""
+    """Batch number n is a function of n alone, whatever made it; a subclass says it in `_make_batch`.
+
+    ``pinned``: batches are made in page-locked memory, which a GPU copies from while the CPU goes on.
+    """
 
     def __init__(self, spec: LayerSpec, order: SampleOrder, batch_size: int, workers: int) -> None:
         if batch_size < 1:
@@ -21,6 +24,7 @@ class OrderedFeed:
         self.name, self.tops = spec.name, spec.tops
         self.order, self.batch_size = order, batch_size
         self._rank, self._world = 0, 1
+        self.pinned = False
         self._batches: Prefetcher[dict[str, torch.Tensor]] = Prefetcher(self._make_own, workers=workers)
 
     def share(self, rank: int, world: int) -> None:
@@ -28,7 +32,8 @@ class OrderedFeed:
         self._rank, self._world = rank, world
 
     def _make_own(self, number: int) -> dict[str, torch.Tensor]:
-        return self._make_batch(number * self._world + self._rank)
+        batch = self._make_batch(number * self._world + self._rank)
+        return {name: blob.pin_memory() for name, blob in batch.items()} if self.pinned else batch
 
     def _make_batch(self, number: int) -> dict[str, torch.Tensor]:
         raise NotImplementedError

@@ -13,13 +13,15 @@ T = TypeVar("T")
 class Prefetcher(Generic[T]):
     """Calls ``make(0)``, ``make(1)``, … up to ``depth`` calls ahead on ``workers`` threads; `next` gives them in order.
 
+    ``depth`` is at least one more than ``workers``, so that none waits while another's batch is being used.
+
     ``make`` must depend on its argument only. workers = 0 makes each one when it is asked for. An error in ``make``
     is raised by the `next` that would have returned its batch.
     """
 
     def __init__(self, make: Callable[[int], T], *, workers: int = 2, depth: int = 4) -> None:
         self._make = make
-        self._depth = max(depth, 1)
+        self._depth = max(depth, workers + 1)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="feed") if workers > 0 else None
         self._queue: deque[Future[T]] = deque()
         self.position = 0

@@ -19,7 +19,7 @@ from repro.solver.caffe_start import start_as_caffe
 from repro.solver.initial import fill_zeros, load_initial, starting_at_zero
 from repro.solver.log import TrainingLog
 from repro.solver.lr_policy import LearningRate
-from repro.solver.mixed import keep_sums_long
+from repro.solver.mixed import channels_last, keep_sums_long
 from repro.solver.optim import OPTIMIZERS, CaffeOptimizer
 from repro.solver.ranks import Ranks
 from repro.solver.snapshot import feed_state_path, read_feed_state, restore_snapshot, save_snapshot
@@ -99,6 +99,8 @@ def build_solver(
         if numerics != "native" or make_net is not None:
             raise InputError(f"mixed precision is for native numerics, not for {numerics!r}")
         keep_sums_long(net)
+        if torch.device(device).type == "cuda":
+            channels_last(net)
     torch.manual_seed(seed + ranks.rank)
     if caffe_random:
         if caffe != "bvlc":

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from repro.layers.conv import Convolution, Deconvolution
+from repro.layers.norm import BN
 from repro.net import Net
 
 # what multiplies matrices, and what only picks, moves or rectifies values; all else (BN, losses, softmax …) adds up
@@ -21,19 +23,35 @@ _SHORT = frozenset(
 def keep_sums_long(net: Net) -> None:
     """Have layers that add up compute in float32 under autocast, whatever their bottoms come in."""
     for layer in net.caffe_layers:
-        if layer.spec.type not in _SHORT:
-            layer.forward = _in_float32(layer.forward)
+        # torch's batch normalisation reads and writes short values and keeps sums, scale and shift in float32
+        alone = isinstance(layer, BN) and len(layer.spec.tops) == 1
+        if alone or layer.spec.type not in _SHORT:
+            layer.forward = _without_autocast(layer.forward, _as_it_is if alone else _long)
 
 
-def _in_float32(forward: Callable[..., Any]) -> Callable[..., Any]:
+def channels_last(net: Net) -> None:
+    """Lay out the weights of 2-D convolutions as a GPU's matrix units read them, channels last; blobs follow.
+
+    Those of a kernel that covers its whole input are the rows of a matrix as they stand, and stay.
+    """
+    for layer in net.caffe_layers:
+        if isinstance(layer, (Convolution, Deconvolution)) and len(layer.kernel) == 2 and not layer.is_product:
+            layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
+
+
+def _without_autocast(forward: Callable[..., Any], prepared: Callable[[Any], Any]) -> Callable[..., Any]:
     @functools.wraps(forward)
     def run(*bottoms: Any) -> Any:
         tensors = [bottom for bottom in bottoms if isinstance(bottom, torch.Tensor)]
         kind = tensors[0].device.type if tensors else "cpu"
         with torch.autocast(kind, enabled=False):
-            return forward(*(_long(bottom) for bottom in bottoms))
+            return forward(*map(prepared, bottoms))
 
     return run
+
+
+def _as_it_is(bottom: Any) -> Any:
+    return bottom
 
 
 def _long(bottom: Any) -> Any:

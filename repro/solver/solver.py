@@ -14,7 +14,9 @@ import numpy as np
 import torch
 
 from repro.data.feeds import Feed
+from repro.data.ordered_feed import OrderedFeed
 from repro.errors import TrainingError
+from repro.net import native_numerics
 from repro.solver.interrupt import StopRequest, stop_on_signal
 from repro.solver.log import SmoothedLoss, TrainingLog, number
 from repro.solver.lr_policy import LearningRate
@@ -133,6 +135,9 @@ class Solver:
         self._save = save
         self._diagnose = diagnose
         self._device = torch.device(device)
+        for feed in self.feeds:
+            if isinstance(feed, OrderedFeed):
+                feed.pinned = self._device.type == "cuda"
         self._loss_weights = dict(loss_weights or {})
         self._overwritten = list(overwritten)
         # also those with lr_mult 0: their gradient stays zero, but decay still reaches their history, as in Caffe
@@ -153,14 +158,16 @@ class Solver:
                 if param.grad is not None:
                     param.grad.zero_()
             batch = self._next_batch(self.feeds)
-            with self._autocast():
-                outputs = self.net(**batch)
-                total = self.net.loss
-            value = np.float32(total.detach().item())
-            if not math.isfinite(value):
-                fault = self._not_finite(float(value), batch)
-                break
-            total.backward()
+            # cuDNN reads its settings when it is called, so the backward pass needs them as much as the net's own
+            with native_numerics(self._device):
+                with self._autocast():
+                    outputs = self.net(**batch)
+                    total = self.net.loss
+                value = np.float32(total.detach().item())
+                if not math.isfinite(value):
+                    fault = self._not_finite(float(value), batch)
+                    break
+                total.backward()
             self.sublosses.append(float(value))
             loss += value
         loss = self._agree(loss, fault)
