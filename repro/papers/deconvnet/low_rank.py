@@ -2,9 +2,9 @@
 
 A layer's responses y = Wx on photographs lie near a subspace of few dimensions, so W can be a convolution of r filters
 without bias and a 1 x 1 convolution back. Layer after layer, the two are fitted so that what the factored layers before
-them make comes closest to the original net's responses: with z = W times the factored net's input, M the regression of y on
-z, and U the first r eigenvectors of cov(Mz): y ~ U (U'M W) x + (mean y - UU'M mean z).
-Source: Zhang, Zou, He, Sun, "Accelerating Very Deep Convolutional Networks for Classification and Detection", TPAMI 2016,
+them make comes closest to the original net's responses. With z = W times the factored net's input, M the regression of
+y on z, and U the first r eigenvectors of cov(Mz): y ~ U (U'M W) x + (mean y - UU'M mean z).
+Source: Zhang, Zou, He, Sun, "Accelerating Very Deep Convolutional Networks for Classification and Detection", 2016,
 section 3.3 (the asymmetric reconstruction), linear as in 3.1.
 """
 
@@ -41,9 +41,11 @@ def factor_vgg16(
 ) -> Arrays:
     """Factor the layers of VGG-16 that `ranks` names; the others stay as they are.
 
-    weights: `<layer>.weight` (O, I, 3, 3) and `<layer>.bias` (O,). pictures: batches of N x 3 x H x W float32, BGR less the
-    mean, at the size the net will see; all are held at once, with two maps of 64 channels each. Returns `<layer>_v.weight`
-    (r, I, 3, 3), `<layer>.weight` (O, r, 1, 1), `<layer>.bias` (O,), float32. step() is called after each layer. InputError
+    weights: `<layer>.weight` (O, I, 3, 3) and `<layer>.bias` (O,). pictures: batches of N x 3 x H x W float32, BGR less
+    the mean, at the size the net will see; all are held at once, with two maps of 64 channels each. step() is called
+    after each layer.
+
+    Returns `<layer>_v.weight` (r, I, 3, 3), `<layer>.weight` (O, r, 1, 1) and `<layer>.bias` (O,), float32. InputError
     for a rank the layer does not have, a layer without weights, or no pictures.
     """
     names = [name for group in VGG16_GROUPS for name in group]
@@ -113,9 +115,7 @@ def _layer(weights: Mapping[str, NDArray[np.floating]], name: str) -> tuple[torc
     except KeyError as error:
         raise InputError(f"no array {error}; VGG-16's convolutions were expected as <layer>.weight and .bias") from None
     if weight.ndim != 4 or weight.shape[2:] != (3, 3) or bias.shape != weight.shape[:1]:
-        raise InputError(
-            f"'{name}': weight {weight.shape} and bias {bias.shape}; (O, I, 3, 3) and (O,) were expected"
-        )
+        raise InputError(f"'{name}': weight {weight.shape} and bias {bias.shape}; (O, I, 3, 3) and (O,) were expected")
     return torch.from_numpy(weight.astype(np.float32)), torch.from_numpy(bias.astype(np.float32))
 
 
