@@ -12,6 +12,7 @@ from repro.caffe import NetSpec
 from repro.errors import NetError, ReproError, UnsupportedError
 from repro.graph import Graph, as_net_spec, build_graph, unmade_blobs
 from repro.layers import Shape, require_all
+from repro.receptive_field import Field, of_net
 from repro.sharing import find_shared
 
 
@@ -48,7 +49,10 @@ def _first_built(
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """One layer: shapes are those of its tops; params and macs are counts (a shared parameter is its owner's)."""
+    """One layer: shapes are those of its tops; params and macs are counts (a shared parameter is its owner's).
+
+    field: the receptive field of its first top, where it was asked for and there is one.
+    """
 
     name: str
     type: str
@@ -58,6 +62,7 @@ class LayerSummary:
     params: int
     macs: int
     blob_shapes: tuple[Shape, ...]
+    field: Field | None = None
 
 
 @dataclass(frozen=True)
@@ -87,13 +92,15 @@ def summarize(
     dialect: str | None = None,
     unknown: str = "keep",
     define: Mapping[str, object] | None = None,
+    receptive_field: bool = False,
 ) -> Summary:
     """Layers, shapes, parameter and multiply-add counts of a prototxt; allocates no parameters.
 
     phase: "TEST", "TRAIN", or None for TEST unless the net only fits together in TRAIN (`Summary.phase` tells).
     `shapes`: blob name -> shape where the prototxt does not say (data layers, blobs that no layer makes). `assume`:
     shapes that neither says are assumed and told in `Summary.assumed`; False raises NetError for them, as `Net` does.
-    Else raises as `Net` does.
+    receptive_field: follow each layer's field on the input as well (see `repro.receptive_field`). Else raises as `Net`
+    does.
     """
     options: dict[str, Any] = {
         "level": level,
@@ -108,6 +115,7 @@ def summarize(
     else:
         tried = _in_either_phase(prototxt, options)
     spec, graph, assumed = _first_built(tried, shapes, assume)
+    fields: list[Field | None] = of_net(graph) if receptive_field else [None] * len(graph.steps)
     borrowed = {(blob.layer, blob.index) for blob in find_shared([step.layer for step in graph.steps])}
     layers = tuple(
         LayerSummary(
@@ -121,8 +129,9 @@ def summarize(
             ),
             macs=step.layer.macs(step.bottom_shapes),
             blob_shapes=tuple(blob.shape for blob in step.layer.declared.values()),
+            field=field,
         )
-        for step in graph.steps
+        for step, field in zip(graph.steps, fields, strict=True)
     )
     return Summary(
         name=spec.name,

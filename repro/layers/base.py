@@ -11,6 +11,7 @@ from repro.caffe import LayerSpec
 from repro.errors import InputError, NetError
 from repro.layers.alignment import Affine
 from repro.layers.later import torch
+from repro.layers.reach import Reaches, point_reach
 
 if TYPE_CHECKING:
     from torch import nn
@@ -104,6 +105,8 @@ class Layer(_Base):
     accepts_switches: ClassVar[bool] = False
     # tops never share memory with a bottom, so that a following in-place layer may overwrite them
     fresh_tops: ClassVar[bool] = True
+    # places of bottoms of which nothing but the size is read
+    size_bottoms: ClassVar[tuple[int, ...]] = ()
     # has a form with Caffe's own arithmetic, bit for bit (numerics "exact")
     has_exact: ClassVar[bool] = False
     # (fewest, most) bottoms and tops; None = any number
@@ -157,6 +160,11 @@ class Layer(_Base):
     def coordinate_map(self) -> tuple[Affine, Affine] | None:
         """How (h, w) of the first top map to (h, w) of the first bottom; None where there is no such map."""
         return Affine(), Affine()
+
+    def reach(self) -> Reaches | None:
+        """What of the bottoms an index (h, w) of a top reads; None: all of them, or what no rule says."""
+        maps = self.coordinate_map()
+        return None if maps is None else (point_reach(maps[0]), point_reach(maps[1]))
 
     def add_blob(self, name: str, shape: Shape, filler: Any = None) -> None:
         """Declare the next parameter blob; its storage comes later (from weights or the filler)."""

@@ -10,6 +10,7 @@ from repro.layers.alignment import Affine, window_map
 from repro.layers.base import Layer, Shape, at_least, need_4d, pair
 from repro.layers.later import F, ops, torch
 from repro.layers.pool import average
+from repro.layers.reach import Reaches, window_reach
 from repro.layers.registry import register
 from repro.ops.sizes import pool_output_size
 
@@ -47,6 +48,13 @@ class Im2col(Layer):
     def coordinate_map(self) -> tuple[Affine, Affine]:
         h, w = (
             window_map(d * (k - 1) + 1, t, p)
+            for d, k, t, p in zip(self.dilation, self.kernel, self.stride, self.pad, strict=True)
+        )
+        return h, w
+
+    def reach(self) -> Reaches:
+        h, w = (
+            window_reach(d * (k - 1) + 1, t, p)
             for d, k, t, p in zip(self.dilation, self.kernel, self.stride, self.pad, strict=True)
         )
         return h, w

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from repro.layers.alignment import Affine, window_map
 from repro.layers.base import Layer, PerChannel, Shape, at_least, spatial
 from repro.layers.later import F, exact, inference, torch
+from repro.layers.reach import Reaches, spread_reach, window_reach
 from repro.layers.registry import register
 
 
@@ -151,6 +152,12 @@ class Convolution(_ConvolutionBase):
         h, w = (window_map(self.extent[a], self.stride[a], self.pad[a]) for a in (0, 1))
         return h, w
 
+    def reach(self) -> Reaches | None:
+        if len(self.kernel) != 2:
+            return None
+        h, w = (window_reach(self.extent[a], self.stride[a], self.pad[a]) for a in (0, 1))
+        return h, w
+
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if self.exact:
             return exact.convolution(bottoms, self.weight, self.bias, self.window, self.group)
@@ -194,6 +201,12 @@ class Deconvolution(_ConvolutionBase):
         if len(self.kernel) != 2:
             return None
         h, w = (window_map(self.extent[a], self.stride[a], self.pad[a]).inverse() for a in (0, 1))
+        return h, w
+
+    def reach(self) -> Reaches | None:
+        if len(self.kernel) != 2:
+            return None
+        h, w = (spread_reach(self.extent[a], self.stride[a], self.pad[a]) for a in (0, 1))
         return h, w
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -19,6 +19,7 @@ class SimpleCrop(Layer):
 
     has_exact = True
     bottoms = (1, 2)
+    size_bottoms = (1,)
     fresh_tops = False
 
     def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from repro.layers.base import Layer, Shape, filler_of, need_4d, option
 from repro.layers.later import F, torch
+from repro.layers.reach import Reaches, window_reach
 from repro.layers.registry import register
 
 EPS = 1e-5
@@ -57,6 +58,10 @@ class DenseBlock(Layer):
     def macs(self, bottom_shapes: Sequence[Shape]) -> int:
         n, c, h, w = bottom_shapes[0]
         return sum(n * h * w * 9 * self.growth * (c + k * self.growth) for k in range(self.transitions))
+
+    def reach(self) -> Reaches:
+        window = window_reach(2 * self.transitions + 1, 1, self.transitions)
+        return window, window
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         x = bottoms[0]

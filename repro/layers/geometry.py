@@ -28,6 +28,7 @@ class Crop(Layer):
 
     has_exact = True
     bottoms = (2, 2)
+    size_bottoms = (1,)
     fresh_tops = False
 
     def setup(self, bottom_shapes: list[Shape]) -> None:

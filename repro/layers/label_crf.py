@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from repro.layers.base import Layer, Shape, need_4d
 from repro.layers.later import ops, torch
+from repro.layers.reach import Reaches
 
 _ITERATIONS = 10
 
@@ -30,6 +31,9 @@ class LabelCRF(Layer):
         if image not in ((n, 1, h, w), (n, 3, h, w)) or image[1] > c:
             self.fail(f"image '{self.spec.bottoms[1]}' has shape {image}, expected {(n, 3, h, w)} and no more channels")
         return [(n, 1, h, w)]
+
+    def reach(self) -> Reaches | None:
+        return None
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         scores, images = bottoms[0].detach(), bottoms[1].detach()

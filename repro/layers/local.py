@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from repro.layers.alignment import Affine, window_map
 from repro.layers.base import Layer, Shape, filler_of, need_4d
 from repro.layers.later import F, exact, torch
+from repro.layers.reach import Reaches, window_reach
 from repro.layers.registry import register
 
 
@@ -57,6 +58,10 @@ class Local(Layer):
     def coordinate_map(self) -> tuple[Affine, Affine]:
         affine = window_map(self.kernel, self.stride, self.pad)
         return affine, affine
+
+    def reach(self) -> Reaches:
+        window = window_reach(self.kernel, self.stride, self.pad)
+        return window, window
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if self.exact:

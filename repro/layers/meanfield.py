@@ -14,6 +14,7 @@ from repro.layers.base import Layer, Shape, need_4d, option
 from repro.layers.fillers import Diagonal
 from repro.layers.label_crf import LabelCRF
 from repro.layers.later import ops, torch
+from repro.layers.reach import Reaches
 from repro.layers.registry import register
 
 if TYPE_CHECKING:
@@ -73,6 +74,9 @@ class DenseCRF(Layer):
         if len(bottom_shapes) == 3 and bottom_shapes[2] != (n, 3, h, w):
             self.fail(f"image '{self.spec.bottoms[2]}' has shape {bottom_shapes[2]}, expected {(n, 3, h, w)}")
         return [(n, c, h, w)]
+
+    def reach(self) -> Reaches | None:
+        return None
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         scores = bottoms[0].detach()
@@ -149,6 +153,9 @@ class MultiStageMeanfield(Layer):
             if bottom_shapes[place] != expected:
                 self.fail(f"bottom '{self.spec.bottoms[place]}' has shape {bottom_shapes[place]}, expected {expected}")
         return [(n, c, h, w)]
+
+    def reach(self) -> Reaches | None:
+        return None
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         unary, scores, images = bottoms

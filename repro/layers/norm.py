@@ -12,6 +12,7 @@ from repro.layers.alignment import Affine
 from repro.layers.base import Layer, PerChannel, Shape, need_4d
 from repro.layers.bn_moving import MovingBN
 from repro.layers.later import F, exact, torch
+from repro.layers.reach import Reaches, window_reach
 from repro.layers.registry import register
 
 _MOVING_FIELDS = ("slope_filler", "bias_filler", "momentum", "eps", "frozen", "var_eps", "decay", "moving_average")
@@ -103,6 +104,11 @@ class LRN(Layer):
 
     def coordinate_map(self) -> tuple[Affine, Affine] | None:
         return Affine(), Affine()
+
+    def reach(self) -> Reaches:
+        side = 1 if self.region == "ACROSS_CHANNELS" else self.size
+        window = window_reach(side, 1, (side - 1) // 2)
+        return window, window
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         x = bottoms[0]

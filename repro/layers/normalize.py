@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from repro.layers.base import Layer, Shape, filler_of, need_4d
 from repro.layers.later import exact, torch
+from repro.layers.reach import Reaches
 from repro.layers.registry import register
 
 
@@ -23,6 +24,9 @@ class MVN(Layer):
         self.first = 1 if options.across_channels else 2
         if len(bottom_shapes[0]) <= self.first:
             self.fail(f"bottom has shape {bottom_shapes[0]}; nothing to take a mean over")
+
+    def reach(self) -> Reaches | None:
+        return None
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if self.exact:
@@ -60,6 +64,9 @@ class Normalize(Layer):
         if self.scale.dim() and channels != self.scale.shape[0]:
             self.fail(f"bottom has {channels} channels, the scales are for {self.scale.shape[0]}")
         return [bottom_shapes[0]]
+
+    def reach(self) -> Reaches | None:
+        return None if self.whole else super().reach()
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         if self.exact:

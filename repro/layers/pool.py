@@ -11,6 +11,7 @@ from repro.layers.alignment import Affine, window_map
 from repro.layers.base import Layer, PerChannel, Shape, at_least, need_4d, pair
 from repro.layers.later import F, exact, ops, torch
 from repro.layers.pool_nd import NdPooling
+from repro.layers.reach import Reaches, window_reach
 from repro.layers.registry import register
 from repro.layers.stochastic_pool import expected_pool, sampled_pool
 from repro.ops.sizes import pool_output_size
@@ -91,6 +92,12 @@ class Pooling(Layer):
         if self.global_pooling:
             return None
         h, w = (window_map(self.kernel[a], self.stride[a], self.pad[a]) for a in (0, 1))
+        return h, w
+
+    def reach(self) -> Reaches | None:
+        if self.global_pooling:
+            return None
+        h, w = (window_reach(self.kernel[a], self.stride[a], self.pad[a]) for a in (0, 1))
         return h, w
 
     def forward(self, *bottoms: torch.Tensor) -> tuple:

@@ -13,6 +13,7 @@ from repro.errors import InputError, UnsupportedError
 from repro.layers.alignment import Affine, window_map
 from repro.layers.base import Layer, Shape, at_least, option, spatial
 from repro.layers.later import F, torch
+from repro.layers.reach import Reaches, window_reach
 from repro.layers.registry import register
 from repro.ops.sizes import pool_output_size
 
@@ -80,6 +81,12 @@ class NdPooling(Layer):
         if self.whole or len(self.stride) != 2:
             return None
         h, w = (window_map(self.extent[a], self.stride[a], self.pad[a]) for a in (0, 1))
+        return h, w
+
+    def reach(self) -> Reaches | None:
+        if self.whole or len(self.stride) != 2:
+            return None
+        h, w = (window_reach(self.extent[a], self.stride[a], self.pad[a]) for a in (0, 1))
         return h, w
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:

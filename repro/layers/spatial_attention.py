@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from repro.layers.base import Layer, Shape, need_4d, option
 from repro.layers.later import torch
+from repro.layers.reach import Reaches, window_reach
 from repro.layers.registry import register
 
 
@@ -63,6 +64,10 @@ class PointwiseSpatialAttention(Layer):
         place = (place + columns.clamp(0, self.mask[1] - 1)[None, :, None, :]).reshape(1, h * w, h * w)
         found = mask.flatten(2).gather(1, place.expand(n, -1, -1))
         return found * reached.reshape(1, h * w, h * w).to(found)
+
+    def reach(self) -> Reaches:
+        h, w = (window_reach(side, 1, side // 2) for side in self.mask)
+        return h, w
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         x = bottoms[0]

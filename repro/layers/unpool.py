@@ -10,6 +10,7 @@ from repro.layers.alignment import Affine, window_map
 from repro.layers.base import Layer, Shape, at_least, need_4d, pair
 from repro.layers.later import ops, torch
 from repro.layers.pool import Switches
+from repro.layers.reach import Reaches, spread_reach
 from repro.layers.registry import register
 
 
@@ -46,6 +47,10 @@ class Unpooling(Layer):
 
     def coordinate_map(self) -> tuple[Affine, Affine]:
         h, w = (window_map(self.kernel[a], self.stride[a], 0).inverse() for a in (0, 1))
+        return h, w
+
+    def reach(self) -> Reaches:
+        h, w = (spread_reach(self.kernel[a], self.stride[a], 0) for a in (0, 1))
         return h, w
 
     def forward(self, *bottoms: Any) -> tuple[torch.Tensor, ...]:

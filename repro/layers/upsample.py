@@ -12,6 +12,7 @@ from repro.layers.alignment import Affine, window_map
 from repro.layers.base import Layer, Shape, need_4d
 from repro.layers.later import ops, torch
 from repro.layers.pool import Switches
+from repro.layers.reach import Reaches, spread_reach
 from repro.layers.registry import register
 
 
@@ -54,6 +55,10 @@ class Upsample(Layer):
 
     def coordinate_map(self) -> tuple[Affine, Affine]:
         h, w = (window_map(s, s, 0).inverse() for s in self.scale)
+        return h, w
+
+    def reach(self) -> Reaches:
+        h, w = (spread_reach(s, s, 0) for s in self.scale)
         return h, w
 
     def forward(self, *bottoms: Any) -> tuple[torch.Tensor, ...]:

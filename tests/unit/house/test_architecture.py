@@ -15,7 +15,18 @@ PACKAGE = ROOT / "repro"
 LONGEST = 400
 BOTTOM = ("caffe", "errors", "files", "manifest", "paths", "_build")
 # single files that belong to a room of the plan; `repro` itself (its __init__) is the front door, above everything
-NET_FILES = ("assumed", "compare", "compare_causes", "convert", "graph", "loading", "seeded", "sharing", "summary")
+NET_FILES = (
+    "assumed",
+    "compare",
+    "compare_causes",
+    "convert",
+    "graph",
+    "loading",
+    "receptive_field",
+    "seeded",
+    "sharing",
+    "summary",
+)
 ROOM_OF_FILE = dict.fromkeys(NET_FILES, "net") | {"__main__": "repro", "__init__": "repro"}
 # rooms that stand on one level with a room of the plan: Caffe's own arithmetic, which layers call as they call ops
 BESIDE = {"exact": "ops"}
