@@ -3,9 +3,9 @@
     python benchmarks/train.py [--batch 8] [--precision float32 bfloat16] [--device cpu] [--threads N] [--turns 5]
 
 Ours is what `repro train` runs (the solver's own step, Caffe's SGD); the peer is `train_peer.py`: nn.Conv2d,
-BatchNorm2d, MaxPool2d with indices, MaxUnpool2d, ConvTranspose2d, torch.optim.SGD. Both start from the same weights, see
-the same batch and take turns in one process; how far their first losses are apart stands beside the times. bfloat16 is
-`--amp` against torch.autocast. --profile prints where the time of our step goes instead.
+BatchNorm2d, MaxPool2d with indices, MaxUnpool2d, ConvTranspose2d, torch.optim.SGD. Both start from the same weights,
+see the same batch and take turns in one process; how far their first losses are apart stands beside the times. bfloat16
+is `--amp` against torch.autocast. --profile prints where the time of our step goes instead.
 
 Caffe has no time of this on our machine; what its authors and others published stands in the JSON under `published`.
 """

@@ -41,7 +41,7 @@ def collect(out: Path, results: Path, about: dict[str, Any]) -> str:
         shutil.copyfile(out / "table1" / f"table.{suffix}", results / f"table.{suffix}")
     subprocess.run([*REPRO, "plot", *map(str, logs), "--out", str(results / "curves.png")], cwd=ROOT, check=True)
     table = json.loads((results / "table.json").read_text())
-    means = {name: row["mean"] for name, row in table["rows"].items()}
+    means = {name: row["values"]["mean"]["measured"] for name, row in table["rows"].items()}
     run = {"conditions": conditions(), **about, "mean_iou": means}
     write_atomic(results / "run.json", json.dumps(run, indent=1) + "\n")
     return ", ".join(f"{name} {mean}" for name, mean in means.items())

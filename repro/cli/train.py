@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--device", default="cpu", help="cpu, cuda, cuda:1 … (default cpu); under torchrun cpu or cuda, one per process"
     )
     parser.add_argument(
-        "--amp", action="store_true", help="mixed precision: the forward pass in bfloat16 where it may be"
+        "--amp", action="store_true", help="mixed precision: products in bfloat16 (float16 is not offered)"
     )
     parser.add_argument(
         "--answer-within",

@@ -98,6 +98,11 @@ def build_solver(
     if autocast is not None:
         if numerics != "native" or make_net is not None:
             raise InputError(f"mixed precision is for native numerics, not for {numerics!r}")
+        if autocast != torch.bfloat16:
+            raise UnsupportedError(
+                f"mixed precision in {str(autocast).removeprefix('torch.')}: only bfloat16 is offered; float16's small "
+                "range needs scaled losses, which Caffe's updates, clipping and snapshots know nothing of"
+            )
         keep_sums_long(net)
         if torch.device(device).type == "cuda":
             channels_last(net)

@@ -78,8 +78,8 @@ def train(folder: Path, way: str, out: str, *more: object, kill_at: int | None =
         *more,
     )
     process = subprocess.Popen(
-        command(launcher, *words, *options, *more), cwd=folder, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        text=True, start_new_session=True,
+        command(launcher, *words, *options, *more), cwd=folder, env=ENVIRONMENT, text=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     state = folder / out / "snap" / f"net_iter_{kill_at}.solverstate"
     while kill_at is not None and process.poll() is None and not state.exists():
