@@ -20,6 +20,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "run": ("run", "run a network on an array and store its blobs"),
     "compare": ("compare", "a network's blobs against those another Caffe stored"),
     "convert": ("convert", "weights from one file format into another"),
+    "surgery": ("surgery", "weights of one network for another: fc layers as convolutions and back"),
     "export": ("export", "a network as ONNX or as a torch.export program"),
     "papers": ("papers", "the systems there are, their tables measured beside published"),
     "segment": ("segment", "label photographs with a network of `repro papers`"),

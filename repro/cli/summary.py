@@ -35,9 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="refuse a net whose data sizes are open instead of assuming them"
     )
+    parser.add_argument(
+        "--crops", action="store_true", help="where Crop layers cut, and where the layers between their blobs say"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.crops:
+        return _crops(args)
     from repro.summary import summarize
 
     summary = summarize(
@@ -117,3 +122,19 @@ def _field_entry(field: Field | None) -> dict[str, Any]:
         "jump": [float(axis.jump) for axis in sides],
         "start": [axis.start for axis in sides],
     }
+
+
+def _crops(args: argparse.Namespace) -> int:
+    from repro.crops import crop_offsets
+    from repro.report.table import text_table
+
+    found = crop_offsets(args.prototxt, named_shapes(args.input), phase=args.phase or "TEST", **reading(args))
+    if not found:
+        print("no Crop layers")
+        return 0
+    rows = [["crop", "cuts", "to", "at", "aligned at", "agrees"]]
+    for crop in found:
+        derived = crop.why if crop.derived is None else _both(*map(str, crop.derived))
+        rows.append([crop.layer, *crop.bottoms, _both(*map(str, crop.used)), derived, "yes" if crop.agrees else "no"])
+    print(text_table(rows))
+    return 0

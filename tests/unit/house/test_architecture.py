@@ -20,12 +20,14 @@ NET_FILES = (
     "compare",
     "compare_causes",
     "convert",
+    "crops",
     "graph",
     "loading",
     "receptive_field",
     "seeded",
     "sharing",
     "summary",
+    "surgery",
 )
 ROOM_OF_FILE = dict.fromkeys(NET_FILES, "net") | {"__main__": "repro", "__init__": "repro"}
 # rooms that stand on one level with a room of the plan: Caffe's own arithmetic, which layers call as they call ops
