@@ -8,7 +8,7 @@ arithmetic and speed; what comes out means nothing.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,17 +70,22 @@ def layer_weights(kind: str, shapes: Sequence[tuple[int, ...]], made_by: str, se
     return arrays
 
 
-def seeded_layers(spec: NetSpec, base: int) -> Iterator[tuple[str, str, Weights]]:
-    """(name, type, blobs) of every layer with parameters, one at a time; seed = base + its ordinal among them."""
+def seeded_layers(
+    spec: NetSpec, base: int, shapes: Mapping[str, Sequence[int]] | None = None
+) -> Iterator[tuple[str, str, Weights]]:
+    """(name, type, blobs) of every layer with parameters, one at a time; seed = base + its ordinal among them.
+
+    shapes: of data blobs whose size the prototxt does not say.
+    """
     maker: dict[str, str] = {}
     ordinal = 0
-    for step in build_graph(spec).steps:
+    for step in build_graph(spec, shapes).steps:
         layer = step.layer
         if layer.declared:
-            shapes = [blob.shape for blob in layer.declared.values()]
+            wanted = [blob.shape for blob in layer.declared.values()]
             made_by = maker.get(layer.spec.bottoms[0], "") if layer.spec.bottoms else ""
             kept = _kept(layer)
-            drawn = kept if kept else layer_weights(layer.spec.type, shapes, made_by, base + ordinal)
+            drawn = kept if kept else layer_weights(layer.spec.type, wanted, made_by, base + ordinal)
             yield layer.spec.name, layer.spec.type, drawn
             ordinal += 1
         maker.update(dict.fromkeys(layer.spec.tops, layer.spec.type))

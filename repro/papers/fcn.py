@@ -1,4 +1,8 @@
-"""Fully convolutional networks: FCN-32s, 16s and 8s of VGG-16, FCN-32s of AlexNet and GoogLeNet."""
+"""Fully convolutional networks: FCN-32s, 16s and 8s of VGG-16, FCN-32s of AlexNet and GoogLeNet.
+
+The recipe is data: nets and solvers in prototxt/fcn/, their order in docs/papers/fcn.md. Weights of a classifier or of
+the coarser net become a start by `repro surgery` (repro.surgery); Crop layers find their offsets (repro.crops).
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,50 @@ from repro.report.palette import VOC_CLASSES
 # voc_layers.py of the release: BGR, minus the mean of the training set, the photograph at its own size
 PREPROCESS = Preprocess("BGR", (104.00699, 116.66877, 122.67892))
 AS_IT_IS = Inference(PREPROCESS, Whole())
+MEAN_IU = "released models README (seg11valid mean IU)"
+
+_VOC = "shelhamer__fcn.berkeleyvision.org__voc-"
+_BATCH = (("data", (1, 3, 32, 32)), ("label", (1, 1, 32, 32)))
+_AT = (("data", (1, 3, 64, 96)), ("label", (1, 1, 64, 96)))
+_NO_LOSS = "a deploy net has no loss"
+_DROPOUT = (
+    "this version of the release's net left the dropout of fc6 and fc7 out; the paper has it, and so do later ones"
+)
+# which of its own padding's zeros a network sees at the border depends on nothing but the picture: any size will do
+_SIZES = (((1, 3, 500, 500), (1, 21, 500, 500)), ((1, 3, 32, 48), (1, 21, 32, 48)), ((1, 3, 33, 31), (1, 21, 33, 31)))
+
+
+def _network(
+    name: str, parameters: int, *originals: Original, stem: str = "", weights: str = "", schedule: str = "solver"
+) -> Network:
+    stem = stem or name
+    return Network(
+        name=name,
+        prototxt=f"fcn/{stem}_deploy",
+        parameters=parameters,
+        sizes=_SIZES,
+        inference=AS_IT_IS,
+        weights=weights,
+        train=f"fcn/{stem}_train",
+        solver=f"fcn/{stem}_{schedule}",
+        train_shapes=_BATCH,
+        classes=VOC_CLASSES,
+        originals=originals,
+    )
+
+
+def _training(file: str, name: str, phase: str = "TRAIN", dropout: bool = True) -> Original:
+    """A training net of the release; they are one net in both phases, with Python layers for the data."""
+    lacking = () if dropout else ("drop6", "drop7")
+    return Original(
+        f"{_VOC}{file}",
+        f"fcn/{name}_train",
+        "TRAIN" if phase == "TRAIN" else "TEST",
+        _AT,
+        adds=lacking,
+        why="" if dropout else _DROPOUT,
+    )
+
 
 SYSTEM = System(
     name="fcn",
@@ -18,13 +66,53 @@ SYSTEM = System(
     paper="J. Long, E. Shelhamer, T. Darrell, CVPR 2015, arXiv 1411.4038",
     headline="FCN-8s 62.2 (VOC 2012 test)",
     networks=(
+        _network(
+            "fcn32s",
+            136_152_917,
+            _training("fcn32s__train.0d41620", "fcn32s", dropout=False),
+            _training("fcn32s__val.e15cf30", "fcn32s", "TEST", dropout=False),
+            weights="fcn32s-heavy-pascal.caffemodel",
+        ),
+        _network(
+            "fcn16s",
+            134_815_994,
+            _training("fcn16s__val", "fcn16s", "TEST"),
+            _training("fcn16s__train.5695288", "fcn16s", dropout=False),
+            weights="fcn16s-heavy-pascal.caffemodel",
+        ),
+        _network(
+            "fcn8s",
+            134_489_759,
+            Original(f"{_VOC}fcn8s__deploy.1aa7406", "fcn/fcn8s_voc_deploy"),
+            _training("fcn8s__train.189a446", "fcn8s_voc", dropout=False),
+            stem="fcn8s_voc",
+            weights="fcn8s-heavy-pascal.caffemodel",
+        ),
+        _network(
+            "fcn8s_atonce",
+            134_490_527,
+            _training("fcn8s-atonce__train", "fcn8s_atonce"),
+            _training("fcn8s-atonce__val", "fcn8s_atonce", "TEST"),
+            weights="fcn8s-atonce-pascal.caffemodel",
+        ),
+        _network(
+            "fcn_alexnet",
+            58_704_590,
+            _training("fcn-alexnet__train.a5c17be", "fcn_alexnet"),
+            _training("fcn-alexnet__val.1d264d2", "fcn_alexnet", "TEST"),
+            weights="fcn-alexnet-pascal.caffemodel",
+        ),
+        _network("fcn_googlenet", 7_745_406, schedule="solver_paper"),
         Network(
             name="fcn8s_2014",
             prototxt="fcn/fcn8s_deploy",
             parameters=134_489_780,
-            sizes=(((1, 3, 500, 500), (1, 21, 500, 500)), ((1, 3, 32, 48), (1, 21, 32, 48))),
+            sizes=_SIZES,
             inference=AS_IT_IS,
             weights="fcn-8s-pascal.caffemodel",
+            train="fcn/fcn8s_train",
+            solver="fcn/fcn8s_solver",
+            train_shapes=(("data", (1, 3, 32, 32)), ("seg-label", (1, 1, 32, 32))),
             classes=VOC_CLASSES,
             originals=(Original("HyeonwooNoh__DeconvNet__model__FCN__fcn-8s-pascal-deploy", "fcn/fcn8s_deploy"),),
         ),
@@ -43,4 +131,5 @@ SYSTEM = System(
         ),
     ),
     published=published("fcn"),
+    measured=(),
 )

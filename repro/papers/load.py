@@ -14,6 +14,7 @@ from repro.errors import DataError, InputError, WeightsError
 from repro.net import Net
 from repro.papers.system import Network
 from repro.seeded import seeded_layers
+from repro.surgery import interpolating
 
 # stands before a seed where a weight file could stand
 SEED = "seed:"
@@ -38,7 +39,8 @@ def load_network(
     seed = seed_of(weights)
     if seed is not None:
         spec = load_net(definition)
-        arrays = {name: blobs for name, _, blobs in seeded_layers(spec, seed)}
+        # upsampling that interpolates leaves a picture that shows where the network's scores differ
+        arrays = {name: blobs for name, _, blobs in seeded_layers(spec, seed)} | interpolating(spec)
         net = Net(spec, arrays, device=device, numerics=numerics)
         return Loaded(net, f"seeded weights (seed {seed}), so the labels mean nothing", seed)
     file = _file(network, weights)

@@ -14,7 +14,9 @@ from repro.caffe.unknown import KeptFieldWarning
 from repro.net import Net
 from repro.papers import pages, registry
 from repro.papers.system import Network, Original, System
+from repro.seeded import seeded_layers
 from repro.summary import LayerSummary, summarize
+from repro.surgery import interpolating
 
 ROOT = Path(__file__).resolve().parents[3]
 SYSTEMS = {system.name: system for system in registry.systems()}
@@ -26,6 +28,8 @@ ORIGINALS = {
 }
 # networks of more parameters take seconds a pass
 MANY = 5_000_000
+# the aligning form of a layer, and the one with the offset typed into it (repro.crops holds them against each other)
+SAME = {"AutoCrop": "Crop"}
 
 
 def by_weight(networks: dict[str, Network]) -> list[object]:
@@ -105,6 +109,15 @@ def small_sizes(network: Network) -> list[tuple[tuple[int, ...], tuple[int, ...]
     return sorted(network.sizes, key=lambda pair: pair[0][0] * pair[0][2] * pair[0][3])[:2]
 
 
+def start(net: Net) -> None:
+    """Values for what starts from zero because `repro surgery` would have set it; scores stay as they are filled."""
+    zero = {name for name, blobs in net.params.items() if not any(p.any() for p in blobs)}
+    drawn = {name: blobs for name, _, blobs in seeded_layers(net.spec, 5, net.inputs)} | interpolating(
+        net.spec, net.inputs
+    )
+    net.load({name: blobs for name, blobs in drawn.items() if name in zero}, allow_missing=True)
+
+
 TRAINABLE = {name: network for name, network in NETWORKS.items() if network.train}
 
 
@@ -112,6 +125,7 @@ TRAINABLE = {name: network for name, network in NETWORKS.items() if network.trai
 def test_one_training_step_lowers_the_loss(network: Network) -> None:
     shapes = dict(network.train_shapes)
     net = Net(paths.prototxt(network.train), phase="TRAIN", shapes=shapes, seed=0)
+    start(net)
     classes = network.sizes[0][1][1]
     torch.manual_seed(1)
     blobs = {
@@ -188,7 +202,7 @@ def graph(path: Path, original: Original, adds: tuple[str, ...] = ()) -> list[tu
     """Type, name, bottoms and tops of every layer that reads a blob, in order."""
     layers: tuple[LayerSpec, ...] = load_net(path, phase=original.phase, dialect=original.dialect or None).layers
     return [
-        (layer.type, layer.name, list(layer.bottoms), list(layer.tops))
+        (SAME.get(layer.type, layer.type), layer.name, list(layer.bottoms), list(layer.tops))
         for layer in layers
         if layer.bottoms and layer.name not in adds
     ]
