@@ -58,9 +58,9 @@ def operate(
 
     source: a .caffemodel, a Model, or layer name -> arrays. target: a prototxt. renames: the name of a layer in the
     source -> in the target. shapes: of data blobs, where the prototxt does not say. seed: of fillers that draw.
-    reading: as in `repro.caffe.load_net`. A blob of the source that has as many values as the target's is taken value by value.
-    WeightsError where a layer of both has another number of values or blobs, or no layer is in both; InputError for a
-    rename of a layer the source lacks.
+    reading: as in `repro.caffe.load_net`. A blob of the source with as many values as the target's is taken value by
+    value. WeightsError where a layer of both has another number of values or blobs, or no layer is in both;
+    InputError for a rename of a layer the source lacks.
     """
     label, stored = _stored(source)
     renames = dict(renames or {})
