@@ -119,6 +119,30 @@ def _bilinear(tensor: torch.Tensor, filler: Any, generator: Source) -> None:
     tensor.copy_((tap[:, None] * tap[None, :]).to(tensor.dtype).expand_as(tensor))
 
 
+def _identity(tensor: torch.Tensor, filler: Any, generator: Source) -> None:
+    """What keeps `value` classes apart (Yu and Koltun 2016, equations 4 and 5): no Caffe's, ours.
+
+    With C classes, an output and an input that belong to the same of C equal groups of channels are joined at the
+    kernel's centre by C / outputs; all else is noise of deviation `std` (0 where not given).
+    """
+    outputs, inputs, *sides = tensor.shape
+    classes = int(filler.value)
+    if classes < 1 or outputs % classes or inputs % classes or not all(side % 2 for side in sides):
+        raise NetError(
+            f"{filler.where}: the identity filler needs odd kernels and a value (the classes) that divides inputs and "
+            f"outputs; found value {filler.value:g} for {tuple(tensor.shape)}"
+        )
+    if filler.has("std") and filler.std > 0:
+        _draw(tensor, "normal", 0.0, filler.std, generator)
+    else:
+        tensor.zero_()
+    group = [torch.arange(n) // (n // classes) for n in (outputs, inputs)]
+    joined = group[0][:, None] == group[1][None, :]
+    taps = tensor.flatten(2)
+    # of odd sides the centre is the middle tap
+    taps[:, :, taps.shape[2] // 2][joined] = classes / outputs
+
+
 _FILLERS: dict[str, _Fill] = {
     "constant": _constant,
     "uniform": _uniform,
@@ -127,4 +151,5 @@ _FILLERS: dict[str, _Fill] = {
     "msra": _msra,
     "positive_unitball": _positive_unitball,
     "bilinear": _bilinear,
+    "identity": _identity,
 }

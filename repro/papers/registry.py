@@ -13,6 +13,7 @@ SYSTEMS: dict[str, str] = {
     "deconvnet": "repro.papers.deconvnet.system",
     "fcn": "repro.papers.fcn",
     "segnet": "repro.papers.segnet",
+    "dilation": "repro.papers.dilation",
 }
 
 

@@ -27,7 +27,8 @@ class Original:
     file: without ``.prototxt``. ours: the name that `repro.paths.prototxt` takes. phase: both are read in it. Layers
     without bottoms (data) may differ, their tops may not. shapes: of the input blobs for both, () is the network's
     first size. renames: pairs (its name, ours) of layers and blobs; leaves_out: its layers that ours has no use for;
-    adds: layers only ours has. Each of the three needs its reason in `why`. dialect: "" guesses.
+    adds: layers only ours has. Each of the three needs its reason in `why`. dialect: "" guesses. define: values of a
+    template's variables, which its script fills in.
     """
 
     file: str
@@ -39,6 +40,7 @@ class Original:
     adds: tuple[str, ...] = ()
     why: str = ""
     dialect: str = ""
+    define: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

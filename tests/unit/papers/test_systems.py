@@ -178,8 +178,9 @@ def wild(shared: Path) -> Path:
 @pytest.mark.filterwarnings("ignore::repro.caffe.unknown.KeptFieldWarning")
 def test_the_original_is_the_same_graph(network: Network, original: Original, wild: Path) -> None:
     assert not (original.renames or original.leaves_out or original.adds) or original.why
-    theirs = graph(wild / f"{original.file}.prototxt", original)
-    ours = graph(paths.prototxt(original.ours), original, adds=original.adds)
+    define = dict(original.define)
+    theirs = graph(wild / f"{original.file}.prototxt", original, define)
+    ours = graph(paths.prototxt(original.ours), original, {}, adds=original.adds)
     renamed = dict(original.renames)
 
     def known(name: str) -> str:
@@ -191,16 +192,19 @@ def test_the_original_is_the_same_graph(network: Network, original: Original, wi
         if name not in original.leaves_out
     ]
     assert ours == expected
-    assert blobs_of(paths.prototxt(original.ours), network, original) == {
+    assert blobs_of(paths.prototxt(original.ours), network, original, {}) == {
         known(name): shapes
-        for name, shapes in blobs_of(wild / f"{original.file}.prototxt", network, original).items()
+        for name, shapes in blobs_of(wild / f"{original.file}.prototxt", network, original, define).items()
         if name not in original.leaves_out
     }
 
 
-def graph(path: Path, original: Original, adds: tuple[str, ...] = ()) -> list[tuple[str, str, list[str], list[str]]]:
+def graph(
+    path: Path, original: Original, define: dict[str, str], adds: tuple[str, ...] = ()
+) -> list[tuple[str, str, list[str], list[str]]]:
     """Type, name, bottoms and tops of every layer that reads a blob, in order."""
-    layers: tuple[LayerSpec, ...] = load_net(path, phase=original.phase, dialect=original.dialect or None).layers
+    spec = load_net(path, phase=original.phase, dialect=original.dialect or None, define=define)
+    layers: tuple[LayerSpec, ...] = spec.layers
     return [
         (SAME.get(layer.type, layer.type), layer.name, list(layer.bottoms), list(layer.tops))
         for layer in layers
@@ -208,12 +212,12 @@ def graph(path: Path, original: Original, adds: tuple[str, ...] = ()) -> list[tu
     ]
 
 
-def blobs_of(path: Path, network: Network, original: Original) -> dict[str, tuple[object, ...]]:
+def blobs_of(path: Path, network: Network, original: Original, define: dict[str, str]) -> dict[str, tuple[object, ...]]:
     """Shapes of the tops and of the parameters of every layer that reads a blob, at one input size for both files."""
     given = dict(original.shapes or ((network.input, network.sizes[0][0]),))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", KeptFieldWarning)
-        found = summarize(path, original.phase, shapes=given, dialect=original.dialect or None)
+        found = summarize(path, original.phase, shapes=given, dialect=original.dialect or None, define=define)
     return {
         layer.name: (layer.shapes, layer.blob_shapes)
         for layer in found.layers

@@ -1,0 +1,122 @@
+"""Dilated convolutions: a context module that starts as the identity, and the mirrored margin."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from repro import paths
+from repro.caffe import NetSpec, load_net
+from repro.errors import InputError, NetError
+from repro.net import Net
+from repro.papers.inference.mirrored import Mirrored
+from repro.papers.inference.preprocess import Preprocess
+from repro.receptive_field import Field
+from repro.summary import summarize
+
+
+def context_module() -> NetSpec:
+    """The context module of the shipped training net by itself, on scores of 40 x 44 positions."""
+    spec = load_net(paths.prototxt("dilation/joint_train"), phase="TRAIN")
+    layers = tuple(layer for layer in spec.layers if layer.name.startswith("ctx_"))
+    return replace(spec, layers=layers)
+
+
+def test_the_basic_context_module_starts_as_the_identity() -> None:
+    net = Net(context_module(), phase="TRAIN", shapes={"final": (1, 21, 40, 44)})
+    x = torch.rand(1, 21, 40, 44)
+    assert torch.equal(net(final=x)["ctx_final"], x)
+
+
+def test_it_sees_67_by_67() -> None:
+    layers = summarize(context_module(), shapes={"final": (1, 21, 40, 44)}, receptive_field=True).layers
+    fields = [str(layer.field) for layer in layers if layer.type == "Convolution"]
+    assert fields == ["3", "5", "9", "17", "33", "65", "67", "67"]
+    assert isinstance(layers[-1].field, Field)
+
+
+def large(classes: int, std: float) -> str:
+    """The large module of a few classes: 2C, 2C, 4C, 8C, 16C, 32C, 32C, C channels (table 1)."""
+    text = f'name: "large" input: "x" input_shape {{ dim: 1 dim: {classes} dim: 9 dim: 9 }}'
+    below = "x"
+    for number, (times, rate) in enumerate(
+        zip((2, 2, 4, 8, 16, 32, 32, 1), (1, 1, 2, 4, 8, 16, 1, 0), strict=True), start=1
+    ):
+        window = f"kernel_size: 3 pad: {rate} dilation: {rate}" if rate else "kernel_size: 1"
+        text += f'''
+            layer {{ name: "c{number}" type: "Convolution" bottom: "{below}" top: "c{number}" convolution_param {{
+              num_output: {times * classes} {window}
+              weight_filler {{ type: "identity" value: {classes} std: {std} }} }} }}
+            layer {{ name: "r{number}" type: "ReLU" bottom: "c{number}" top: "c{number}" }}'''
+        below = f"c{number}"
+    return text
+
+
+def test_the_large_context_module_starts_as_the_identity() -> None:
+    x = torch.rand(1, 3, 9, 9)
+    (y,) = Net(load_net(large(3, 0)))(x=x).values()
+    # up to the rounding of sums of 32 equal numbers
+    assert torch.allclose(y, x, rtol=1e-5, atol=0)
+
+
+def test_noise_is_of_the_given_deviation() -> None:
+    net = Net(load_net(large(3, 0.01)), seed=1)
+    entries = {layer: p for layer, _, p, _, _ in net.param_entries if p.dim() == 4}
+    weight = next(p for p in entries.values() if p.shape[0] == 96 and p.shape[1] == 96).detach()
+    off_centre = torch.cat((weight[:, :, 0].flatten(), weight[:, :, 2].flatten()))
+    assert float(off_centre.std()) == pytest.approx(0.01, rel=0.05)
+    # c7: 32 inputs of the same class to each output, by 3 / 96
+    assert int((weight[:, :, 1, 1] == 1 / 32).sum()) == 96 * 32
+
+
+@pytest.mark.parametrize(("outputs", "kernel", "value"), [(4, 3, 3), (3, 2, 3), (3, 3, 0)])
+def test_what_the_identity_filler_cannot_do(outputs: int, kernel: int, value: int) -> None:
+    text = f"""name: "n" input: "x" input_shape {{ dim: 1 dim: 3 dim: 9 dim: 9 }}
+        layer {{ name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param {{
+          num_output: {outputs} kernel_size: {kernel} weight_filler {{ type: "identity" value: {value} }} }} }}"""
+    with pytest.raises(NetError, match="identity filler needs"):
+        Net(load_net(text))
+
+
+PREPARE = Preprocess("RGB")
+
+
+def every_eighth(batch: np.ndarray) -> np.ndarray:
+    """Scores of a network that sees its own pixel alone: the first channel of every eighth inside the margin."""
+    return np.ascontiguousarray(batch[:, :1, 16:-16:8, 16:-16:8])
+
+
+def test_positions_are_every_eighth_pixel() -> None:
+    rng = np.random.default_rng(0)
+    ramp = np.broadcast_to(np.arange(60)[None, :, None] * 4, (50, 60, 3)).astype(np.uint8)
+    found = Mirrored((104, 104), 16, 8).scores(ramp, PREPARE, every_eighth)
+    assert found.shape == (50, 60, 1)
+    # a ramp is what interpolation gives back, up to the last position before the border
+    assert np.allclose(found[:, :57, 0], ramp[:, :57, 0], atol=1e-4)
+    noise = rng.integers(0, 256, (50, 60, 3), dtype=np.uint8)
+    found = Mirrored((104, 104), 16, 8).scores(noise, PREPARE, every_eighth)
+    assert np.array_equal(found[::8, ::8, 0], noise[::8, ::8, 0])
+
+
+def test_the_margin_is_the_mirror_image() -> None:
+    seen = []
+
+    def scorer(batch: np.ndarray) -> np.ndarray:
+        seen.append(batch)
+        return every_eighth(batch)
+
+    noise = np.random.default_rng(1).integers(0, 256, (50, 60, 3), dtype=np.uint8)
+    Mirrored((104, 104), 16, 8).scores(noise, PREPARE, scorer)
+    (batch,) = seen
+    assert np.array_equal(batch[0, 0, 16:66, 16:76], noise[:, :, 0])
+    assert np.array_equal(batch[0, 0, 15, 16:76], noise[1, :, 0])
+    assert np.array_equal(batch[0, 0, 66, 16:76], noise[-2, :, 0])
+    assert np.array_equal(batch[0, 0, 16:66, 0], noise[:, 16, 0])
+
+
+def test_a_photograph_that_does_not_fit() -> None:
+    with pytest.raises(InputError, match="has room for 72×72"):
+        Mirrored((104, 104), 16, 8).scores(np.zeros((10, 73, 3), np.uint8), PREPARE, every_eighth)
