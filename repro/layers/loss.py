@@ -66,7 +66,7 @@ class SoftmaxWithLoss(Layer):
     """
 
     has_exact = True
-    bottoms = (2, 3)
+    bottoms = (2, 2)
     tops = (1, 2)
     default_loss_weight = 1.0
 
@@ -74,11 +74,9 @@ class SoftmaxWithLoss(Layer):
     def variant(cls, spec: LayerSpec, bottom_shapes: Sequence[Shape] = ()) -> type[Layer]:
         loss = spec.options("loss_param")
         weighted = bool(option(loss, "weight_by_label_freqs", False)) or spec.message.has("softmaxloss_param")
-        return WeightedSoftmaxLoss if weighted else cls
+        return WeightedSoftmaxLoss if weighted else PixelWeightedSoftmaxLoss if len(spec.bottoms) == 3 else cls
 
     def setup(self, bottom_shapes: list[Shape]) -> None:
-        if len(self.spec.bottoms) > 2:
-            self.fail("a third bottom (weights per position) is not supported")
         self.axis = axis_of(self, int(self.spec.options("softmax_param").axis), len(bottom_shapes[0]))
         options = self.spec.options("loss_param")
         self.ignore = int(options.ignore_label) if options.has("ignore_label") else None
@@ -117,3 +115,32 @@ class SoftmaxWithLoss(Layer):
             return 1.0
         count = counted.sum()
         return count if self.context.dialect == "deconvnet" else count.clamp(min=1)
+
+
+class PixelWeightedSoftmaxLoss(SoftmaxWithLoss):
+    """The same with weights per position as bottom 2, as many as labels; top 2: the probabilities.
+
+    Divisor VALID: the sum of the counted positions' weights (the original's forward pass, not its backward pass, drops
+    its fraction); the loss is 0 where that is 0. Source: `softmax_loss_layer.cpp` of the U-Net group's fork.
+    """
+
+    has_exact = False
+    bottoms = (3, 3)
+
+    def infer(self, bottom_shapes: list[Shape]) -> list[Shape]:
+        if math.prod(bottom_shapes[2]) != math.prod(bottom_shapes[1]):
+            self.fail(f"bottom 2 {bottom_shapes[2]} must have one weight per label of bottom 1 {bottom_shapes[1]}")
+        return super().infer(bottom_shapes)
+
+    def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        scores = bottoms[0].movedim(self.axis, 1)
+        labels, counted = class_labels(self, bottoms[1], scores, self.ignore)
+        weights = bottoms[2].detach().to(scores).reshape(counted.shape) * counted
+        log_p = F.log_softmax(scores, 1)
+        picked = log_p.gather(1, labels.unsqueeze(1)).squeeze(1)
+        picked = picked + (picked.clamp(min=LOG_FLT_MIN) - picked).detach()
+        divisor = self._divisor(weights, math.prod(bottoms[0].shape[: self.axis]))
+        if self.normalization == "VALID":
+            total = weights.sum()
+            divisor = torch.where(total == 0, torch.ones_like(total), total)
+        return (-(picked * weights).sum() / divisor, log_p.exp().movedim(1, self.axis))[: len(self.spec.tops)]

@@ -14,6 +14,7 @@ SYSTEMS: dict[str, str] = {
     "fcn": "repro.papers.fcn",
     "segnet": "repro.papers.segnet",
     "dilation": "repro.papers.dilation",
+    "unet": "repro.papers.unet",
 }
 
 
