@@ -15,6 +15,8 @@ SYSTEMS: dict[str, str] = {
     "segnet": "repro.papers.segnet",
     "dilation": "repro.papers.dilation",
     "unet": "repro.papers.unet",
+    "enet": "repro.papers.enet",
+    "icnet": "repro.papers.icnet",
 }
 
 
