@@ -28,7 +28,7 @@ test: lint types build ## lint, types, then every test but the slow ones
 test-all: lint types build ## the same with the slow ones: full-size networks, training
 	$(BIN)/python -m pytest $(PYTEST)
 
-FUZZED := text caffemodel solverstate binaryproto hdf5 hdf5_state
+FUZZED := text caffemodel solverstate binaryproto hdf5 hdf5_state lmdb mat proposals
 SECONDS := 120
 
 fuzz: build ## look for inputs that crash or hang a reader: SECONDS=120 for each, TARGETS="text hdf5 …"

@@ -1,27 +1,32 @@
-"""Numbers in the structs of MATLAB level-5 files (save -v6, -v7), read without trust in what they claim.
+"""Arrays of numbers and structs of them in MATLAB level-5 files (save -v6, -v7), read without trust in what they claim.
 
-SBD keeps its masks in such files. Cells, sparse matrices, texts and objects are skipped, nothing in a file is executed,
-and neither packed nor claimed sizes can fill memory. Source: MAT-File Format, The MathWorks (level 5).
+SBD keeps its masks in such files, DeconvNet its proposals. Cells, sparse matrices, texts, complex numbers and objects
+are skipped, nothing in a file is executed, and neither packed nor claimed sizes can fill memory. (SciPy's reader, which
+is C in part, ends the process over some damaged files.) Source: MAT-File Format, The MathWorks (level 5).
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from repro.errors import DataError, FormatError
 
+T = TypeVar("T")
+Parts = Iterator[tuple[int, memoryview]]
+
 FILE_LIMIT = 16 << 20
 INFLATED_LIMIT = 256 << 20
 _HEADER = 128
 _MATRIX, _COMPRESSED = 14, 15
 _STRUCT = 2
+_NO_CLASS, _COMPLEX = 0, 0x800
 # miINT8 … miUINT64, and the classes mxDOUBLE … mxUINT64 as which they are read
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _CLASSES = {
@@ -35,6 +40,27 @@ def read_struct(path: str | Path, variable: str) -> dict[str, NDArray[Any]]:
     DataError if there is no such file; FormatError, naming the file, where it is cut short, is no level-5 file or has
     no such struct.
     """
+
+    def fields(cls: int, shape: tuple[int, ...], rest: Parts, order: str) -> dict[str, NDArray[Any]]:
+        if cls != _STRUCT or shape != (1, 1):
+            raise ValueError(f"'{variable}' is no 1x1 struct")
+        return _fields(rest, order)
+
+    return _read(path, variable, fields)
+
+
+def read_array(path: str | Path, variable: str) -> NDArray[Any]:
+    """A variable that is an array of numbers, axes as in MATLAB; errors as of `read_struct`."""
+
+    def numbers(cls: int, shape: tuple[int, ...], rest: Parts, order: str) -> NDArray[Any]:
+        if cls not in _CLASSES:
+            raise ValueError(f"'{variable}' is no array of real numbers")
+        return _numbers(cls, shape, rest, order)
+
+    return _read(path, variable, numbers)
+
+
+def _read(path: str | Path, variable: str, take: Callable[[int, tuple[int, ...], Parts, str], T]) -> T:
     file = Path(path)
     if not file.is_file():
         raise DataError(f"{path}: no such file")
@@ -42,13 +68,16 @@ def read_struct(path: str | Path, variable: str) -> dict[str, NDArray[Any]]:
         raise FormatError(f"{path}: {file.stat().st_size} bytes; at most {FILE_LIMIT} are read")
     data = file.read_bytes()
     try:
-        return _find(data, variable)
+        return take(*_find(data, variable))
+    except StopIteration:
+        raise FormatError(f"{path}: not a readable MATLAB level-5 file (an element is missing)") from None
     except (struct.error, zlib.error, ValueError, OverflowError, KeyError) as error:
         raise FormatError(f"{path}: not a readable MATLAB level-5 file ({error})") from None
 
 
-def _find(data: bytes, variable: str) -> dict[str, NDArray[Any]]:
-    if data[:8] == b"\x89HDF\r\n\x1a\n" or data[512:520] == b"\x89HDF\r\n\x1a\n":
+def _find(data: bytes, variable: str) -> tuple[int, tuple[int, ...], Parts, str]:
+    """Class, dimensions, elements behind them, and byte order of a variable."""
+    if data[:8] == b"\x89HDF\r\n\x1a\n" or data[512:520] == b"\x89HDF\r\n\x1a\n" or data[124:128] == b"\0\2IM":
         raise ValueError("it is a MATLAB 7.3 file, which is HDF5; save it with -v7")
     if len(data) < _HEADER or data[126:128] not in (b"IM", b"MI"):
         raise ValueError("no level-5 header")
@@ -60,13 +89,10 @@ def _find(data: bytes, variable: str) -> dict[str, NDArray[Any]]:
         if kind != _MATRIX:
             continue
         cls, dims, name, rest = _matrix(body, order)
-        if name != variable:
-            seen.append(name)
-        elif cls != _STRUCT or dims != (1, 1):
-            raise ValueError(f"'{variable}' is no 1x1 struct")
-        else:
-            return _fields(rest, order)
-    raise ValueError(f"no struct '{variable}'; the file has {', '.join(map(repr, seen[:8])) or 'nothing'}")
+        if name == variable:
+            return cls, dims, rest, order
+        seen.append(name)
+    raise ValueError(f"no variable '{variable}'; the file has {', '.join(map(repr, seen[:8])) or 'nothing'}")
 
 
 def _inflate(body: memoryview) -> memoryview:
@@ -96,22 +122,23 @@ def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
         yield kind, data[start : start + size]
 
 
-def _matrix(body: memoryview, order: str) -> tuple[int, tuple[int, ...], str, Iterator[tuple[int, memoryview]]]:
+def _matrix(body: memoryview, order: str) -> tuple[int, tuple[int, ...], str, Parts]:
     """Class, dimensions, name and the elements that follow."""
     parts = _elements(body, order)
     try:
         (_, flags), (_, dims), (_, name) = next(parts), next(parts), next(parts)
     except StopIteration:
         # MATLAB writes an empty array in a struct as an element without bytes
-        return 0, (0, 0), "", iter(())
-    cls = struct.unpack_from(f"{order}I", flags)[0] & 0xFF
+        return _NO_CLASS, (0, 0), "", iter(())
+    word = struct.unpack_from(f"{order}I", flags)[0]
+    cls = _NO_CLASS if word & _COMPLEX else word & 0xFF
     shape = tuple(int(n) for n in np.frombuffer(dims, f"{order}i4"))
     if len(shape) < 2 or min(shape) < 0:
         raise ValueError(f"an array of dimensions {shape}")
     return cls, shape, bytes(name).decode("latin-1"), parts
 
 
-def _fields(parts: Iterator[tuple[int, memoryview]], order: str) -> dict[str, NDArray[Any]]:
+def _fields(parts: Parts, order: str) -> dict[str, NDArray[Any]]:
     (_, width), (_, names) = next(parts), next(parts)
     step = struct.unpack_from(f"{order}i", width)[0]
     if step < 1:
@@ -129,7 +156,7 @@ def _fields(parts: Iterator[tuple[int, memoryview]], order: str) -> dict[str, ND
     return found
 
 
-def _numbers(cls: int, shape: tuple[int, ...], parts: Iterator[tuple[int, memoryview]], order: str) -> NDArray[Any]:
+def _numbers(cls: int, shape: tuple[int, ...], parts: Parts, order: str) -> NDArray[Any]:
     kind, data = next(parts, (2, memoryview(b"")))
     if kind not in _STORED:
         raise ValueError(f"numbers of the unknown type {kind}")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.data.edges import Edges, StructuredForest, gradient_edges
+from repro.data.matfile import read_array
 from repro.errors import DataError, FormatError, InputError
 
 # pdollar/edges' edgeBoxes.m lines 75-77; OpenCV has the same
@@ -31,7 +32,6 @@ EDGE_BOXES_DEFAULTS: dict[str, float] = {
 _SIDES_LIMIT = 20_000
 # with fewer pixels on a side no box of 1000 pixels and aspect 3 fits, and OpenCV's border handling has no room
 _LEAST_SIDE = 8
-_MAT_BYTES_LIMIT = 64 << 20
 _MAT_BOXES_LIMIT = 1_000_000
 MAT_KEY = "boxes_padded"
 
@@ -96,9 +96,9 @@ def boxes_from_mat(path: str | Path) -> NDArray[np.int64]:
     file = Path(path)
     if not file.is_file():
         raise DataError(f"{path}: no such file; cached proposals are named after the photograph, with .mat")
-    if file.stat().st_size > _MAT_BYTES_LIMIT:
-        raise FormatError(f"{path}: {file.stat().st_size} bytes; cached proposals have a few thousand")
-    array = _read_variable(file)
+    array = read_array(file, MAT_KEY)
+    if len(array) > _MAT_BOXES_LIMIT:
+        raise FormatError(f"{path}: {MAT_KEY} has shape {array.shape}; at most {_MAT_BOXES_LIMIT} boxes")
     if array.ndim != 2 or array.shape[1] != 4 or array.dtype.kind not in "iuf":
         empty = " (no boxes at all: a photograph without proposals has shape (0, 4))" if not array.size else ""
         raise FormatError(
@@ -115,26 +115,6 @@ def boxes_from_mat(path: str | Path) -> NDArray[np.int64]:
             row = int(np.argmax(bad))
             raise FormatError(f"{path}: {MAT_KEY} row {row + 1} {boxes[row].tolist()} {text}")
     return boxes.astype(np.int64)
-
-
-def _read_variable(file: Path) -> NDArray[Any]:
-    import scipy.io
-
-    try:
-        # names and shapes first: a huge array is refused before it is read
-        shapes = {name: shape for name, shape, _ in scipy.io.whosmat(file)}
-        if MAT_KEY in shapes and int(np.prod([float(n) for n in shapes[MAT_KEY]])) > 4 * _MAT_BOXES_LIMIT:
-            raise FormatError(f"{file}: {MAT_KEY} has shape {shapes[MAT_KEY]}; at most {_MAT_BOXES_LIMIT} boxes")
-        found = scipy.io.loadmat(file, variable_names=[MAT_KEY]) if MAT_KEY in shapes else {}
-    except FormatError:
-        raise
-    except NotImplementedError:
-        raise FormatError(f"{file}: a MATLAB 7.3 (HDF5) file; save it with -v7") from None
-    except (Exception, MemoryError) as error:  # scipy's reader raises a dozen types for damaged files
-        raise FormatError(f"{file}: not a readable MATLAB file ({type(error).__name__}: {error})") from None
-    if not isinstance(found.get(MAT_KEY), np.ndarray):
-        raise FormatError(f"{file}: no array '{MAT_KEY}'; the file has: {', '.join(shapes) or 'nothing'}")
-    return np.asarray(found[MAT_KEY])
 
 
 def _settings(options: dict[str, float]) -> dict[str, float]:

@@ -3,10 +3,10 @@
     python tests/fuzz/run.py TARGET [--seconds 60] [--plain] [--seed N] [--corpus DIR] [--more FILE…]
     python tests/fuzz/run.py TARGET --replay FILE…
 
-TARGET: text, caffemodel, solverstate, binaryproto, hdf5, hdf5_state. An input that ends in anything but a reading or an
-error of ours, that kills the process, takes longer than two seconds, or more than 200 MB beyond its own size is kept in
-the corpus folder as ``finding-…`` and printed; the exit status is then 1. The guided form is there where
-``pip install -r tests/fuzz/requirements.txt`` has been run.
+TARGET: text, caffemodel, solverstate, binaryproto, hdf5, hdf5_state, lmdb, mat, proposals. An input that ends in
+anything but a reading or an error of ours, that kills the process, takes longer than two seconds, or more than 200 MB
+beyond its own size is kept in the corpus folder as ``finding-…`` and printed; the exit status is then 1. The guided
+form is there where ``pip install -r tests/fuzz/requirements.txt`` has been run.
 """
 
 from __future__ import annotations

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import scipy.io
+import scipy.sparse
 
 from repro.caffe import load_net, write_binaryproto, write_caffemodel, write_solverstate
+from repro.data.proposals import MAT_KEY
 from repro.errors import ReproError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +62,10 @@ layers { layer { name: "pool" type: "pool" kernelsize: 3 stride: 2 pool: MAX } b
 
 def seeds(target: str) -> list[bytes]:
     """The good files of a target."""
+    if target == "lmdb":
+        return [file.read_bytes() for file in sorted((ROOT / "tests/golden/data/feeds_bvlc").glob("*.mdb/data.mdb"))]
+    if target in ("mat", "proposals"):
+        return list(_mats()[target])
     if target == "text":
         return [text.encode() for text in (NET, _FAMILIES, _OLD, *(p.read_text() for p in _texts()))]
     return list(_binary_seeds()[target])
@@ -65,6 +74,29 @@ def seeds(target: str) -> list[bytes]:
 def _texts() -> list[Path]:
     folder = ROOT / "tests" / "golden" / "data"
     return sorted([*folder.rglob("*.prototxt"), *(ROOT / "prototxt" / "deconvnet").glob("solver*.prototxt")])
+
+
+@cache
+def _mats() -> dict[str, list[bytes]]:
+    """MATLAB files as SBD and DeconvNet's proposals have them, compressed and not."""
+    mask = np.arange(60, dtype=np.uint8).reshape(6, 10) % 3
+    edges = np.empty((2, 1), object)
+    for row in range(2):
+        edges[row, 0] = scipy.sparse.csc_matrix(np.eye(6, 10) > 0)
+    made: dict[str, list[bytes]] = {"mat": [], "proposals": []}
+    for compressed in (False, True):
+        for variable, name in (("GTcls", "CategoriesPresent"), ("GTinst", "Categories")):
+            fields = {"Boundaries": edges, "Segmentation": mask, name: np.array([[1.0], [2.0]])}
+            made["mat"].append(_mat({variable: fields}, compressed))
+        boxes = np.array([[1, 1, 40, 30], [5, 8, 90, 70]], np.float64)
+        made["proposals"].append(_mat({MAT_KEY: boxes, "scores": np.ones((2, 1))}, compressed))
+    return made
+
+
+def _mat(values: dict[str, Any], compressed: bool) -> bytes:
+    buffer = io.BytesIO()
+    scipy.io.savemat(buffer, values, do_compression=compressed)
+    return buffer.getvalue()
 
 
 @cache

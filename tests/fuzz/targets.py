@@ -23,7 +23,11 @@ from repro.caffe import (
     read_solverstate,
     to_text,
 )
+from repro.caffe.datum import read_datum
 from repro.caffe.unknown import KeptFieldWarning
+from repro.data.lmdb_file import LmdbFile
+from repro.data.matfile import read_struct
+from repro.data.proposals import boxes_from_mat
 from repro.errors import ReproError
 from repro.loading import load_weights
 from repro.net import Net
@@ -71,6 +75,28 @@ def binaryproto(path: Path) -> None:
         read_binaryproto(path).sum()
 
 
+def lmdb(path: Path) -> None:
+    """A database of Datums: every value found, and as many of them read as one has patience for."""
+    with said(path):
+        file = LmdbFile(path)
+        for number in range(min(len(file), 50)):
+            read_datum(file[number], f"{path.name}, value {number + 1}")
+
+
+def mat(path: Path) -> None:
+    """SBD's structs in a MATLAB file."""
+    for variable in ("GTcls", "GTinst"):
+        with said(path):
+            for array in read_struct(path, variable).values():
+                array.sum()
+
+
+def proposals(path: Path) -> None:
+    """Proposals cached as MATLAB wrote them."""
+    with said(path):
+        boxes_from_mat(path)
+
+
 TARGETS: dict[str, Callable[[Path], None]] = {
     "text": text,
     "caffemodel": caffemodel,
@@ -78,6 +104,9 @@ TARGETS: dict[str, Callable[[Path], None]] = {
     "binaryproto": binaryproto,
     "hdf5": caffemodel,
     "hdf5_state": solverstate,
+    "lmdb": lmdb,
+    "mat": mat,
+    "proposals": proposals,
 }
 
 

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 FUZZ = Path(__file__).resolve().parents[2] / "fuzz"
-COUNTS = {"text": 250, "caffemodel": 300, "solverstate": 200, "binaryproto": 200, "hdf5": 150, "hdf5_state": 60}
+COUNTS = {
+    "text": 250, "caffemodel": 300, "solverstate": 200, "binaryproto": 200, "hdf5": 150, "hdf5_state": 60, "lmdb": 200,
+    "mat": 200, "proposals": 100,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("target", COUNTS)

@@ -69,7 +69,7 @@ def test_numbers_of_every_type_and_shape_come_back(tmp_path: Path) -> None:
             expected = np.atleast_2d(np.asarray(values[name]))
             assert array.dtype == expected.dtype
             np.testing.assert_array_equal(array, expected)
-    with pytest.raises(FormatError, match="no struct 'T'; the file has 'other', 'S'"):
+    with pytest.raises(FormatError, match="no variable 'T'; the file has 'other', 'S'"):
         read_struct(tmp_path / "x.mat", "T")
     with pytest.raises(FormatError, match="'other' is no 1x1 struct"):
         read_struct(tmp_path / "x.mat", "other")
