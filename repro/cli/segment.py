@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from repro.cli.arguments import add_recipe_arguments
-from repro.errors import InputError
+from repro.cli.segment_files import Job, find_jobs, write_labels
 
 if TYPE_CHECKING:
     from repro.cli.progress import Step
@@ -28,21 +28,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--max-proposals", type=int, metavar="N", help="windows scored per photograph (default: the recipe's, 50)")
     add_recipe_arguments(parser)
     add("--ensemble", action="store_true", help="with FCN-8s, as EDeconvNet")
-    add("--fcn-weights", metavar="FILE", help="its .caffemodel (default: the model's own in weights/)")
+    add("--fcn-weights", metavar="FILE|seed:N", help="its .caffemodel (default: the model's own in weights/)")
     add("--no-crf", action="store_true", help="leave the CRF out")
     add("--batch-size", type=int, metavar="N", help="windows per forward pass (default: the recipe's, 10)")
 
 
 def run(args: argparse.Namespace) -> int:
+    from repro.papers.deconvnet.models import MODELS
+
+    if args.model in MODELS:
+        return _segment_proposals(args, find_jobs(args.images, Path(args.output)))
+    from repro.cli.segment_network import segment_network
     from repro.papers.registry import network
 
     _, chosen = network(args.model)
-    jobs = _jobs(args)
-    if chosen.inference is not None:
-        from repro.cli.segment_network import segment_network
-
-        return segment_network(args, chosen, jobs)
-    return _segment_proposals(args, jobs)
+    return segment_network(args, chosen, find_jobs(args.images, Path(args.output)))
 
 
 def _segment_proposals(args: argparse.Namespace, jobs: list[Job]) -> int:
@@ -65,7 +65,7 @@ def _segment_proposals(args: argparse.Namespace, jobs: list[Job]) -> int:
     if args.ensemble or args.fcn_weights:
         fcn, recipe = load_fcn(args.model, args.fcn_weights, recipe, *where)
     # what the user sets outranks what a model changes
-    tools = _Tools(source, scorer, fcn, with_settings(recipe, args.set), args.device)
+    tools = _Tools(source, scorer, fcn, with_settings(recipe, args.set), args.device, _stand_in(args))
     Path(args.output, "overlays").mkdir(parents=True, exist_ok=True)
     with progress("segmenting, windows", total=len(jobs) * tools.recipe.max_proposals) as step:
         for job in jobs:
@@ -74,12 +74,11 @@ def _segment_proposals(args: argparse.Namespace, jobs: list[Job]) -> int:
     return 0
 
 
-class Job(NamedTuple):
-    """A photograph and what is written of it."""
+def _stand_in(args: argparse.Namespace) -> str:
+    from repro.papers.load import stand_in
 
-    image: Path
-    labels: Path
-    overlay: Path
+    drawn = [text for text in map(stand_in, (args.weights, args.fcn_weights)) if text]
+    return f"{args.model}: {drawn[0]}" if drawn else ""
 
 
 class _Tools(NamedTuple):
@@ -88,35 +87,13 @@ class _Tools(NamedTuple):
     fcn: Scorer | None
     recipe: Recipe
     device: str
-
-
-def _jobs(args: argparse.Namespace) -> list[Job]:
-    """What is read and written, checked before any work starts: every photograph is decoded once."""
-    from repro.data.photograph import read_photograph
-
-    output = Path(args.output)
-    if output.exists() and not output.is_dir():
-        raise InputError(f"{output}: exists and is not a folder (-o)")
-    jobs: dict[str, Job] = {}
-    for name in args.images:
-        image = Path(name)
-        if image.stem in jobs:
-            raise InputError(f"{image} and {jobs[image.stem].image} would both be written to {image.stem}.png; "
-                             "segment them into different folders")  # fmt: skip
-        job = Job(image, output / f"{image.stem}.png", output / "overlays" / f"{image.stem}.png")
-        if job.labels.resolve() == image.resolve():
-            raise InputError(f"{image} would be overwritten by its labels; choose another folder for -o")
-        read_photograph(image)
-        jobs[image.stem] = job
-    return list(jobs.values())
+    stand_in: str
 
 
 def _segment(job: Job, tools: _Tools, step: Step) -> None:
     from repro.data.photograph import read_photograph
     from repro.papers.deconvnet import infer_image
     from repro.papers.deconvnet.fcn import fcn_scores
-    from repro.report.overlay import save_overlay
-    from repro.report.palette import save_label_png
 
     image = read_photograph(job.image)
     recipe = tools.recipe
@@ -135,11 +112,11 @@ def _segment(job: Job, tools: _Tools, step: Step) -> None:
     rest = time.monotonic() - scored
     used = len(result["windows"])
     step(recipe.max_proposals - used)
-    save_label_png(job.labels, result["labels"])
-    save_overlay(job.overlay, image, result["labels"])
+    write_labels(job, image, result["labels"], stand_in=tools.stand_in)
     if used == 0:
         print(f"repro: warning: {job.image}: no proposal to score, every pixel is background", file=sys.stderr)
     each = f", {(scored - start) / used:.3f} s per proposal" if used else ""
     finish = "CRF" if recipe.crf else "no CRF"
+    note = f"; {tools.stand_in}" if tools.stand_in else ""
     print(f"{job.image.name}: {used} windows scored of {len(found.boxes)} proposals ({found.origin}){each}, "
-          f"{finish}: {rest:.1f} s")  # fmt: skip
+          f"{finish}: {rest:.1f} s{note}")  # fmt: skip

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from repro.cli.segment_files import Job, write_labels
 from repro.errors import InputError
 
 if TYPE_CHECKING:
-    from repro.cli.segment import Job
     from repro.papers.system import Network
 
 # of `repro segment`'s arguments, those of the pipeline with proposals, and what they are unless given
@@ -35,8 +35,6 @@ def segment_network(args: argparse.Namespace, network: Network, jobs: Sequence[J
     from repro.data.photograph import read_photograph
     from repro.papers.inference.label import label_image, net_scorer
     from repro.papers.load import load_network
-    from repro.report.overlay import captioned, overlay_with_legend, save_png
-    from repro.report.palette import VOC_CLASSES, save_label_png
 
     given = [name for name, usual in _OF_PROPOSALS.items() if getattr(args, name) != usual]
     if given:
@@ -46,28 +44,15 @@ def segment_network(args: argparse.Namespace, network: Network, jobs: Sequence[J
     inference = dataclasses.replace(network.inference, crf=None) if args.no_crf else network.inference
     loaded = load_network(network, args.weights, args.device, args.numerics)
     scorer = net_scorer(loaded.net, network.input, network.scores)
-    names = network.classes or VOC_CLASSES
-    Path(args.output, "overlays").mkdir(parents=True, exist_ok=True)
     with progress("segmenting", total=len(jobs)) as step:
         for job in jobs:
             image = read_photograph(job.image)
             start = time.monotonic()
             labels = label_image(image, scorer, inference, args.device).labels
             took = time.monotonic() - start
-            shown = overlay_with_legend(
-                image, labels, names=names, colours=network.colours, background=network.background
-            )
-            if loaded.seed is not None:
-                job = job._replace(labels=_seeded(job.labels), overlay=_seeded(job.overlay))
-                shown = captioned(shown, f"{network.name}: {loaded.origin}")
-            save_label_png(job.labels, labels, network.colours)
-            save_png(job.overlay, shown)
+            write_labels(job, image, labels, network, "" if loaded.seed is None else f"{network.name}: {loaded.origin}")
             step(1, job.image.name)
             finish = "CRF" if inference.crf else "no CRF"
             print(f"{job.image.name}: {network.name}, {loaded.origin}; {finish}; {took:.1f} s")
     print(f"label pictures: {len(jobs)} in {args.output}, overlays in {Path(args.output, 'overlays')}")
     return 0
-
-
-def _seeded(path: Path) -> Path:
-    return path.with_name(f"{path.stem}.seeded{path.suffix}")

@@ -9,12 +9,12 @@ from typing import NamedTuple
 import torch
 
 from repro import manifest, paths
-from repro.caffe import load_net
+from repro.caffe import NetSpec, load_net
 from repro.errors import DataError, InputError, WeightsError
 from repro.net import Net
 from repro.papers.system import Network
 from repro.seeded import seeded_layers
-from repro.surgery import interpolating
+from repro.surgery import Arrays, interpolating
 
 # stands before a seed where a weight file could stand
 SEED = "seed:"
@@ -39,10 +39,8 @@ def load_network(
     seed = seed_of(weights)
     if seed is not None:
         spec = load_net(definition)
-        # upsampling that interpolates leaves a picture that shows where the network's scores differ
-        arrays = {name: blobs for name, _, blobs in seeded_layers(spec, seed)} | interpolating(spec)
-        net = Net(spec, arrays, device=device, numerics=numerics)
-        return Loaded(net, f"seeded weights (seed {seed}), so the labels mean nothing", seed)
+        net = Net(spec, seeded_arrays(spec, seed), device=device, numerics=numerics)
+        return Loaded(net, stand_in(weights), seed)
     file = _file(network, weights)
     net = Net(definition, file, device=device, numerics=numerics)
     kind = "weights" if weights is not None else f"{network.kind} weights"
@@ -57,6 +55,17 @@ def seed_of(weights: str | Path | None) -> int | None:
     if not re.fullmatch(r"[0-9]{1,9}", text[len(SEED) :]):
         raise InputError(f"weights '{text}': a seed is a whole number from 0 to 999999999, e.g. {SEED}7")
     return int(text[len(SEED) :])
+
+
+def seeded_arrays(spec: NetSpec, seed: int) -> Arrays:
+    """Stand-in weights by layer name; upsampling interpolates, so that it shows where the scores below it differ."""
+    return {name: blobs for name, _, blobs in seeded_layers(spec, seed)} | interpolating(spec)
+
+
+def stand_in(weights: str | Path | None) -> str:
+    """What "seed:N" is in words, "" for weights from a file."""
+    seed = seed_of(weights)
+    return "" if seed is None else f"seeded weights (seed {seed}), so the labels mean nothing"
 
 
 def _file(network: Network, given: str | Path | None) -> Path:

@@ -10,10 +10,12 @@ from typing import Any
 import torch
 
 from repro import paths
+from repro.caffe import load_net
 from repro.errors import DataError, DeviceError, InputError, WeightsError
 from repro.files import sha256_of
 from repro.net import Net
 from repro.papers.deconvnet.recipe import Recipe
+from repro.papers.load import seed_of, seeded_arrays
 from repro.papers.scorer import NetScorer
 
 
@@ -74,7 +76,7 @@ def load_model(
 ) -> tuple[NetScorer, Recipe]:
     """The scorer of a named model, and the recipe with the model's changes and input size.
 
-    weights: a .caffemodel, or a folder that holds one under the model's own name; None: that file in weights/.
+    weights: a .caffemodel, a folder that holds one under the model's own name, or "seed:N"; None: the file in weights/.
     prototxt: a network of your own in place of the model's; numerics: as in `Net`. InputError for an unknown name,
     WeightsError where the weights are not there, DeviceError for a device torch does not know, and what `Net` raises.
     """
@@ -107,11 +109,13 @@ def _scorer(
     model: Model, weights: str | Path | None, device: str, numerics: str, prototxt: str | Path | None
 ) -> NetScorer:
     definition = paths.prototxt(model.prototxt) if prototxt is None else Path(prototxt)
-    file = _weights(model, weights)
-    net = Net(definition, file, device=_device(device), numerics=numerics)
+    seed = seed_of(weights)
+    drawn = {} if seed is None else seeded_arrays(load_net(definition), seed)
+    file = _weights(model, weights) if seed is None else None
+    net = Net(definition, file or drawn, device=_device(device), numerics=numerics)
     identity = {
         "prototxt": sha256_of(definition),
-        "weights": sha256_of(file),
+        "weights": sha256_of(file) if file else str(weights),
         "numerics": numerics,
         "device": torch.device(device).type,
     }

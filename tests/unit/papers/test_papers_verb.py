@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from repro.cli.main import main
+from repro.cli.segment_files import find_jobs, write_labels
 from repro.papers import registry
 
 
@@ -75,6 +76,29 @@ def test_seeded_weights_are_named_everywhere(
     assert (out / "a.seeded.png").read_bytes() == first
 
 
+def test_seeded_weights_of_deconvnets_pipeline(
+    photograph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ["segment", str(photograph), "-o", str(out), "--max-proposals", "2", "--no-crf", "--weights", "seed:3"]
+    assert main(command) == 0
+    assert "mini: seeded weights (seed 3), so the labels mean nothing" in capsys.readouterr().out
+    assert sorted(p.name for p in out.rglob("*.png")) == ["a.seeded.png", "a.seeded.png"]
+
+
+def test_pictures_have_the_networks_own_colours(photograph: Path, tmp_path: Path) -> None:
+    _, network = registry.network("fcn8s_mini")
+    changed = dataclasses.replace(network, colours=((9, 8, 7), (6, 5, 4)), classes=("sky", "building"))
+    image = np.zeros((4, 6, 3), np.uint8)
+    labels = np.array([[0, 1] * 3] * 4, np.uint8)
+    write_labels(find_jobs([str(photograph)], tmp_path / "out")[0], image, labels, changed)
+    with Image.open(tmp_path / "out" / "a.png") as picture:
+        assert np.array(picture.convert("RGB"))[0, :2].tolist() == [[9, 8, 7], [6, 5, 4]]
+    # sky is a class, not background: it is painted too
+    with Image.open(tmp_path / "out" / "overlays" / "a.png") as picture:
+        assert np.array(picture)[1, 2].any()
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -82,6 +106,9 @@ def test_seeded_weights_are_named_everywhere(
         (["--model", "fcn8s_mini", "--ensemble"], "--ensemble: of use to DeconvNet's pipeline only"),
         (["--model", "fcn8s_mini", "--set", "min_side=1"], "--set"),
         (["--model", "fcn8s_mini", "--weights", "seed:x"], "a seed is a whole number"),
+        (["--model", "fcn8s_mini", "--device", "abacus"], "abacus"),
+        (["--model", "fcn8s_mini", "--numerics", "vague"], "numerics 'vague'"),
+        (["--weights", "seed:1.5"], "a seed is a whole number"),
         (["--model", "fcn8s_mini", "--weights", "none.caffemodel"], "none.caffemodel: no such file"),
         (["--model", "fcn8s_2014"], "fcn-8s-pascal.caffemodel is not in weights/"),
     ],

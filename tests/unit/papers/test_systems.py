@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from repro import manifest, paths
-from repro.caffe import LayerSpec, load_net
+from repro.caffe import LayerSpec, load_net, load_solver
 from repro.caffe.unknown import KeptFieldWarning
 from repro.net import Net
 from repro.papers import pages, registry
@@ -160,6 +160,14 @@ def test_training_net_has_the_parameters_of_the_deploy_net(network: Network) -> 
     deploy = parameters(summarize(paths.prototxt(network.prototxt)).layers)
     train = parameters(summarize(paths.prototxt(network.train), "TRAIN", shapes=shapes).layers)
     assert {name: train.get(name) for name in deploy} == deploy
+
+
+@pytest.mark.parametrize("network", TRAINABLE.values(), ids=TRAINABLE)
+def test_solver_trains_that_net(network: Network) -> None:
+    assert network.solver, "a training net needs a solver"
+    solver = load_solver(paths.prototxt(network.solver))
+    assert solver.message.max_iter
+    assert Path(str(solver.load_train_net().source)).resolve() == paths.prototxt(network.train).resolve()
 
 
 def parameters(layers: tuple[LayerSummary, ...]) -> dict[str, tuple[tuple[int, ...], ...]]:
