@@ -55,7 +55,7 @@ def picture_size(scale: float) -> tuple[int, int]:
 
 def train_net(entry: Entry, size: tuple[int, int], batch: int | None = None) -> Message:
     """The training net at a size, with another batch size where one is given."""
-    message = _sized(entry.train, size)
+    message = _sized(entry.train, size, "TRAIN")
     for layer in message.layer:
         if layer.type == "DenseImageData" and batch is not None:
             layer.dense_image_data_param.set("batch_size", batch)
@@ -98,9 +98,9 @@ def write_files(
     return out / "solver.prototxt"
 
 
-def _sized(name: str, size: tuple[int, int]) -> Message:
+def _sized(name: str, size: tuple[int, int], phase: str = "TEST") -> Message:
     """at_size, and kernels that cover the whole map behind the last pooling go on to do so (DeconvNet's fc6)."""
-    message = at_size(paths.prototxt(name), *size)
+    message = at_size(paths.prototxt(name), *size, phase)
     whole, sides = (_behind_poolings(message, n) for n in ((HEIGHT, WIDTH), size))
     for layer in message.layer:
         options = layer.convolution_param

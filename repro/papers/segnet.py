@@ -34,14 +34,15 @@ def statistics_batches(samples: int, batch_size: int) -> int:
     return samples // batch_size + samples % batch_size
 
 
-def at_size(net: str | Path | Message, height: int, width: int) -> Message:
+def at_size(net: str | Path | Message, height: int, width: int, phase: str = "TEST") -> Message:
     """The net for pictures of another size: its input, or what its data layer resizes to, and every Upsample's size.
 
     A map is unpooled to the size it was pooled from, which for an odd one is not twice its own. Where all of them are
-    even the prototxt's `scale: 2` is enough. NetError for a net whose Upsample takes no mask of a 2 x 2 pooling;
-    InputError where the picture is too small for the poolings.
+    even the prototxt's `scale: 2` is enough. A net that is read from a file keeps the layers of `phase`.
+    NetError for a net whose Upsample takes no mask of a 2 x 2 pooling; InputError where the picture is too small for
+    the poolings.
     """
-    message = deepcopy(load_net(net, phase="TEST").message) if not isinstance(net, Message) else deepcopy(net)
+    message = deepcopy(load_net(net, phase=phase).message) if not isinstance(net, Message) else deepcopy(net)
     message.clear("state")
     sides: dict[str, tuple[int, int]] = {}
     size = (height, width)

@@ -15,8 +15,8 @@ from repro.net import Net
 # what multiplies matrices, and what only picks, moves or rectifies values; all else (BN, losses, softmax …) adds up
 # many numbers, for which eight bits are not enough
 _SHORT = frozenset(
-    ("Convolution", "Deconvolution", "InnerProduct", "ReLU", "Pooling", "Unpooling", "Concat", "Slice", "Split", "Crop",
-     "Flatten", "Reshape", "Dropout")
+    ("Convolution", "Deconvolution", "InnerProduct", "ReLU", "Pooling", "Unpooling", "Upsample", "Concat", "Slice",
+     "Split", "Crop", "Flatten", "Reshape", "Dropout")
 )  # fmt: skip
 
 
