@@ -10,6 +10,7 @@ from pathlib import Path
 from repro.cli.progress import progress
 from repro.solver.build import build_solver
 from repro.solver.initial import FILLERS, read_array_file
+from repro.solver.layout import keep_freed_memory
 from repro.solver.log import TrainingLog, number
 from repro.solver.optim import AGES
 from repro.solver.ranks import Ranks, join_ranks
@@ -58,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.threads is not None:
         torch.set_num_threads(max(args.threads, 1))
+    keep_freed_memory()
     ranks = join_ranks(args.device, args.answer_within)
     try:
         return _train(args, ranks)

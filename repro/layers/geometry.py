@@ -82,7 +82,10 @@ class Crop(Layer):
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         y = bottoms[0]
         for k, offset in enumerate(self.offsets):
-            y = y.narrow(self.axis + k, offset, bottoms[1].shape[self.axis + k])
+            size = bottoms[1].shape[self.axis + k]
+            if size != y.shape[self.axis + k]:
+                # the gradient of a slice is a copy of it in the middle of new zeros: not where nothing is cut
+                y = y.narrow(self.axis + k, offset, size)
         return (y,)
 
 

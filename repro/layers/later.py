@@ -29,11 +29,13 @@ if TYPE_CHECKING:
 
     from repro import exact, ops
     from repro.layers import conv_inference as inference
+    from repro.layers import cross_entropy
 else:
     torch, F, exact, ops = Later("torch"), Later("torch.nn.functional"), Later("repro.exact"), Later("repro.ops")
     inference = Later("repro.layers.conv_inference")
+    cross_entropy = Later("repro.layers.cross_entropy")
 
-__all__ = ["F", "exact", "inference", "ops", "settle", "torch"]
+__all__ = ["F", "cross_entropy", "exact", "inference", "ops", "settle", "torch"]
 
 
 def settle() -> None:

@@ -14,12 +14,9 @@ from repro.errors import UnsupportedError
 from repro.layers.alignment import Affine
 from repro.layers.base import Layer, Shape, axis_of, option
 from repro.layers.labels import class_labels, label_shape
-from repro.layers.later import F, exact, torch
+from repro.layers.later import cross_entropy, exact, torch
 from repro.layers.registry import register
 from repro.layers.weighted_softmax_loss import WeightedSoftmaxLoss
-
-# the original takes log(max(p, FLT_MIN)): no position costs more than this
-LOG_FLT_MIN = math.log(2.0**-126)
 
 
 def normalization_of(options: Any, default: str = "VALID") -> str:
@@ -96,15 +93,9 @@ class SoftmaxWithLoss(Layer):
             divisor = float(self._divisor(counted, math.prod(bottoms[0].shape[: self.axis])))
             wanted = torch.where(counted > 0, labels, -1)
             return exact.softmax_loss(bottoms[0], wanted, self.axis, -1, divisor)[: len(self.spec.tops)]
-        log_p = F.log_softmax(scores, 1)
-        picked = log_p.gather(1, labels.unsqueeze(1)).squeeze(1)
-        # clamped in value only: the original's gradient is p - 1 whatever the clamp did
-        picked = picked + (picked.clamp(min=LOG_FLT_MIN) - picked).detach()
-        total = -(picked * counted).sum() if self.ignore is not None else -picked.sum()
+        total = cross_entropy.cross_entropy_sum(scores, labels, counted)
         loss = total / self._divisor(counted, math.prod(bottoms[0].shape[: self.axis]))
-        if len(self.spec.tops) == 1:
-            return (loss,)
-        return loss, log_p.exp().movedim(1, self.axis)
+        return (loss,) if len(self.spec.tops) == 1 else (loss, bottoms[0].softmax(self.axis))
 
     def _divisor(self, counted: torch.Tensor, batch: int) -> torch.Tensor | float:
         if self.normalization == "BATCH_SIZE":
@@ -136,11 +127,9 @@ class PixelWeightedSoftmaxLoss(SoftmaxWithLoss):
         scores = bottoms[0].movedim(self.axis, 1)
         labels, counted = class_labels(self, bottoms[1], scores, self.ignore)
         weights = bottoms[2].detach().to(scores).reshape(counted.shape) * counted
-        log_p = F.log_softmax(scores, 1)
-        picked = log_p.gather(1, labels.unsqueeze(1)).squeeze(1)
-        picked = picked + (picked.clamp(min=LOG_FLT_MIN) - picked).detach()
         divisor = self._divisor(weights, math.prod(bottoms[0].shape[: self.axis]))
         if self.normalization == "VALID":
             total = weights.sum()
             divisor = torch.where(total == 0, torch.ones_like(total), total)
-        return (-(picked * weights).sum() / divisor, log_p.exp().movedim(1, self.axis))[: len(self.spec.tops)]
+        loss = cross_entropy.cross_entropy_sum(scores, labels, weights) / divisor
+        return (loss,) if len(self.spec.tops) == 1 else (loss, bottoms[0].softmax(self.axis))

@@ -152,6 +152,8 @@ def make_testable(
     """
     given = prototxt if isinstance(prototxt, NetSpec) else load_net(prototxt, phase="TEST")
     spec = with_statistics(given)
+    # before minutes are spent on what could then not be written
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
     statistics_layers(spec.layers)
     net = Net(spec, weights, shapes=file_shapes(spec, data_root), device=device)
     feeds = open_feeds(spec, seed, root=data_root, workers=workers)

@@ -17,9 +17,10 @@ from repro.errors import InputError, UnsupportedError
 from repro.net import Net
 from repro.solver.caffe_start import start_as_caffe
 from repro.solver.initial import fill_zeros, load_initial, starting_at_zero
+from repro.solver.layout import channels_last
 from repro.solver.log import TrainingLog
 from repro.solver.lr_policy import LearningRate
-from repro.solver.mixed import channels_last, keep_sums_long
+from repro.solver.mixed import keep_sums_long
 from repro.solver.optim import OPTIMIZERS, CaffeOptimizer
 from repro.solver.ranks import Ranks
 from repro.solver.snapshot import feed_state_path, read_feed_state, restore_snapshot, save_snapshot
@@ -104,13 +105,14 @@ def build_solver(
                 "range needs scaled losses, which Caffe's updates, clipping and snapshots know nothing of"
             )
         keep_sums_long(net)
-        if torch.device(device).type == "cuda":
-            channels_last(net)
     torch.manual_seed(seed + ranks.rank)
     if caffe_random:
         if caffe != "bvlc":
             raise InputError('the 2015 fork\'s random numbers are not known; choose caffe="bvlc" (--caffe bvlc)')
         start_as_caffe(net, seed)
+    on_cpu = torch.device(device).type == "cpu"
+    if make_net is None and numerics == "native" and (on_cpu or autocast is not None):
+        channels_last(net)
     for path in [*weights, *_own_weights(message, spec, weights, snapshot)]:
         log.line(f"Finetuning from {load_initial(net, path) if make_net is None else net.load(path) or path}")
     if make_net is None and snapshot is None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from repro.layers.conv import Convolution, Deconvolution
 from repro.layers.norm import BN
 from repro.net import Net
 
@@ -27,16 +26,6 @@ def keep_sums_long(net: Net) -> None:
         alone = isinstance(layer, BN) and len(layer.spec.tops) == 1
         if alone or layer.spec.type not in _SHORT:
             layer.forward = _without_autocast(layer.forward, _as_it_is if alone else _long)
-
-
-def channels_last(net: Net) -> None:
-    """Lay out the weights of 2-D convolutions as a GPU's matrix units read them, channels last; blobs follow.
-
-    Those of a kernel that covers its whole input are the rows of a matrix as they stand, and stay.
-    """
-    for layer in net.caffe_layers:
-        if isinstance(layer, (Convolution, Deconvolution)) and len(layer.kernel) == 2 and not layer.is_product:
-            layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
 
 
 def _without_autocast(forward: Callable[..., Any], prepared: Callable[[Any], Any]) -> Callable[..., Any]:

@@ -12,7 +12,7 @@ import torch
 from repro.data.feeds import ArrayFeed
 from repro.errors import InputError, UnsupportedError
 from repro.solver.build import build_solver
-from repro.solver.mixed import channels_last
+from repro.solver.layout import channels_last
 from repro.solver.solver import Solver
 
 SOLVER = 'net: "net.prototxt" base_lr: 0.05 lr_policy: "fixed" momentum: 0.9 max_iter: 20 random_seed: 1 iter_size: 2'
