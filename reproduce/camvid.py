@@ -40,6 +40,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--iterations", type=int, metavar="N", help="of training (default: the release's 10,000 or 40,000)")
     add("--milestones", type=int, nargs="+", metavar="N", help="iterations to score at, besides the last")
     add("--batch", type=int, metavar="N", help="pictures per batch (default: the prototxt's)")
+    add("--class-weights", choices=("release", "counted"), default="release", help="counted: on the training labels")
     add("--minutes", type=float, metavar="M", help="how long this call may take, scoring included")
     add("--scoring-minutes", type=float, metavar="M", help="of these, kept for scoring (default: a tenth, at least 1)")
     add("--out", type=Path, metavar="DIR", help="default: build/camvid/NET-WIDTHxHEIGHT")
@@ -72,9 +73,15 @@ def work(args: argparse.Namespace) -> None:
     steps = Steps(out, minutes=None if args.minutes is None else max(args.minutes - keep, 0.0), margin=5.0)
     few = {"pictures": 8, "statistics": 2} if args.rehearse else {}
     job = Job(entry, camvid, out, size, batch=args.batch, device=args.device, seed=args.seed, **few)
-    settings = {"net": args.net, "size": size, "batch": job.batch, "seed": args.seed, "weights": args.weights}
+    names = ("net", "seed", "weights", "class_weights")
+    settings = {name: getattr(args, name) for name in names} | {"size": size, "batch": job.batch}
     every = 5_000 if entry.vgg else 100  # of the large nets a snapshot is 1.7 GB
-    steps.call("prepare", lambda: str(write_files(entry, camvid, out, size, args.batch, every)), settings)
+    counted = args.class_weights == "counted"
+    steps.call(
+        "prepare",
+        lambda: str(write_files(entry, camvid, out, size, batch=args.batch, snapshot=every, counted=counted)),
+        settings,
+    )
     try:
         for before, iteration in zip([0, *milestones], milestones, strict=False):
             if before:
@@ -119,6 +126,7 @@ def _conclude(steps: Steps, job: Job, out: Path, args: argparse.Namespace) -> No
         "size": job.size,
         "batch": job.batch,
         "seed": args.seed,
+        "class_weights": args.class_weights,
         "device": args.device,
         "seconds": sum(steps.seconds(name) for name in done if name.startswith("train_")),
         "machine": _machine(args.device),

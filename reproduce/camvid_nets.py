@@ -8,10 +8,10 @@ from pathlib import Path
 
 from repro import paths
 from repro.caffe import Message, NetSpec, load_net, to_text
-from repro.data.camvid import CamVidFolder
+from repro.data.camvid import CLASSES, VOID, CamVidFolder, median_frequency_weights
 from repro.errors import InputError
 from repro.files import write_atomic
-from repro.papers.segnet import at_size
+from repro.papers.segnet import at_size, with_class_weights
 
 HEIGHT, WIDTH = 360, 480
 
@@ -83,12 +83,26 @@ def has_statistics(net: Message) -> bool:
 
 
 def write_files(
-    entry: Entry, camvid: CamVidFolder, out: Path, size: tuple[int, int], batch: int | None, snapshot: int
+    entry: Entry,
+    camvid: CamVidFolder,
+    out: Path,
+    size: tuple[int, int],
+    *,
+    batch: int | None = None,
+    snapshot: int = 1_000,
+    counted: bool = False,
 ) -> Path:
-    """train.txt, train.prototxt and solver.prototxt in ``out``; returns the solver."""
+    """train.txt, train.prototxt and solver.prototxt in ``out``; returns the solver.
+
+    counted: class weights by median frequency of the training labels at full size, not the release's.
+    """
     out.mkdir(parents=True, exist_ok=True)
     camvid.write_list("train", out / "train.txt")
-    write_atomic(out / "train.prototxt", to_text(train_net(entry, size, batch)))
+    net = train_net(entry, size, batch)
+    if counted:
+        labels = (camvid.labels("train", name) for name in camvid.ids("train"))
+        net = with_class_weights(net, median_frequency_weights(labels, len(CLASSES), VOID).tolist())
+    write_atomic(out / "train.prototxt", to_text(net))
     text = paths.prototxt(entry.solver).read_text(encoding="utf-8")
     for field, value in (("net", '"train.prototxt"'), ("snapshot_prefix", '"net"'), ("snapshot", str(snapshot))):
         text, count = re.subn(rf"^{field}: .*$", f"{field}: {value}", text, flags=re.MULTILINE)

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "reproduce"))
 
-from camvid_nets import NETS, deploy_net, has_statistics, mean_of, picture_size, train_net  # noqa: E402
+from camvid_nets import NETS, deploy_net, has_statistics, mean_of, picture_size, train_net, write_files  # noqa: E402
 from camvid_score import rows_beside_published  # noqa: E402
 
 from repro.caffe import load_net  # noqa: E402
@@ -91,6 +91,19 @@ def camvid(tmp_path: Path) -> Path:
             cv2.imwrite(str(root / f"{split}annot" / f"{i}.png"), labels)
         (root / f"{split}.txt").write_text("".join(f"{i}\n" for i in range(count)))
     return root
+
+
+def test_class_weights_are_the_releases_or_counted(camvid: Path, tmp_path: Path) -> None:
+    from repro.data.camvid import CamVidFolder, median_frequency_weights
+
+    folder = CamVidFolder(camvid)
+    for counted in (False, True):
+        write_files(NETS["segnet_basic"], folder, tmp_path / "out", (90, 120), batch=2, counted=counted)
+        spec = load_net(tmp_path / "out" / "train.prototxt", phase="TRAIN")
+        weights = spec.layer("loss").options("loss_param").class_weighting
+        expected = median_frequency_weights((folder.labels("train", n) for n in folder.ids("train")), 11, 11)
+        assert weights[0] == pytest.approx(float(expected[0]) if counted else 0.2595)
+        assert len(weights) == 11
 
 
 def run(camvid: Path, out: Path, *options: object) -> subprocess.CompletedProcess[str]:
