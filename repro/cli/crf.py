@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repro.errors import InputError
@@ -21,6 +20,7 @@ PRESETS = (
     "pydensecrf_readme",
     "krahenbuhl_2011",
     "deeplab_v1",
+    "deeplab_v1_msc",
     "deeplab_v2_resnet",
     "crfasrnn",
 )
@@ -29,9 +29,9 @@ PRESETS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("image", metavar="IMAGE", help="the photograph: JPEG, PNG, BMP, PPM")
-    add("scores", metavar="SCORES", help="labels×H×W of the photograph's size: .npy, .npz or .pt (a tensor)")
+    add("scores", metavar="SCORES", help="labels×H×W of the photograph's size: .npy, .npz, .mat or .pt (a tensor)")
     add("-o", "--output", required=True, metavar="PNG", help="labels, as a palette PNG")
-    add("--key", metavar="NAME", help="which array of an .npz, or tensor of a .pt that holds several")
+    add("--key", metavar="NAME", help="which array of an .npz or .mat, or tensor of a .pt that holds several")
     add("--kind", default="scores", choices=("scores", "probs", "unary"),
         help="what SCORES are: scores before a softmax (default), probabilities, or energies")  # fmt: skip
     add("--preset", default="pydensecrf_readme", choices=PRESETS, help="parameters (default: pydensecrf_readme)")
@@ -47,14 +47,13 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from repro.crf import presets
+    from repro.crf.score_files import energies, read_scores
     from repro.data.photograph import read_photograph
     from repro.files import write_atomic
     from repro.report.palette import save_label_png
 
     image = read_photograph(args.image)
-    given = _read_scores(Path(args.scores), args.key)
-    if given.dim() == 4 and given.shape[0] == 1:
-        given = given[0]
+    given = read_scores(args.scores, args.key)
     if given.dim() != 3 or tuple(given.shape[1:]) != image.shape[:2]:
         raise InputError(
             f"{args.scores}: shape {tuple(given.shape)}; expected labels×{image.shape[0]}×{image.shape[1]}, "
@@ -67,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         if args.iterations < 0:
             raise InputError(f"--iterations {args.iterations}: expected 0 or more")
         crf.iterations = args.iterations
-    unary = _energies(given.float(), args.kind).to(_device(args.device))
+    unary = energies(given.float(), args.kind).to(_device(args.device))
     if args.steps_gif:
         q, frames = _stepwise(crf, unary, image)
         write_atomic(args.steps_gif, _gif(frames))
@@ -85,61 +84,6 @@ def run(args: argparse.Namespace) -> int:
     changed = float((before != labels).mean())
     print(f"{args.output}: {args.preset}, {crf.iterations} iterations, {changed:.2%} of the labels changed")
     return 0
-
-
-def _read_scores(path: Path, key: str | None) -> torch.Tensor:
-    import numpy as np
-    import torch
-
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    if path.suffix in (".pt", ".pth"):
-        try:
-            held = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch raises whatever the file's bytes lead it to
-            raise InputError(f"{path}: not a file of tensors that torch can load safely ({error})") from None
-    elif path.suffix in (".npy", ".npz"):
-        try:
-            held = np.load(path, allow_pickle=False)
-            held = {name: held[name] for name in held.files} if isinstance(held, np.lib.npyio.NpzFile) else held
-        except Exception as error:
-            raise InputError(f"{path}: not a NumPy file of numbers ({error})") from None
-    else:
-        raise InputError(f"{path}: expected .npy, .npz or .pt")
-    if isinstance(held, dict):
-        held = held[_choose(path, list(map(str, held)), key)]
-    elif key is not None:
-        raise InputError(f"{path}: holds one array and no name '{key}' (--key)")
-    if isinstance(held, np.ndarray):
-        if held.dtype.kind not in "fiu":
-            raise InputError(f"{path}: dtype {held.dtype}; expected numbers")
-        held = torch.from_numpy(np.ascontiguousarray(held, held.dtype.newbyteorder("=")))
-    if not isinstance(held, torch.Tensor) or held.is_complex() or held.dtype == torch.bool:
-        raise InputError(f"{path}: expected a tensor of numbers, found {getattr(held, 'dtype', type(held).__name__)}")
-    return held.detach()
-
-
-def _choose(path: Path, names: Sequence[str], key: str | None) -> str:
-    if key is None and len(names) == 1:
-        return names[0]
-    if key is None or key not in names:
-        what = f"no '{key}'" if key else "several arrays"
-        raise InputError(f"{path}: {what} in it; choose one with --key: {', '.join(names[:12])}")
-    return key
-
-
-def _energies(given: torch.Tensor, kind: str) -> torch.Tensor:
-    import torch
-
-    from repro.crf import unary_from_probabilities
-
-    if kind == "unary":
-        return given
-    if kind == "probs":
-        return unary_from_probabilities(given, floor=1e-8)
-    if not bool(torch.isfinite(given).all()):
-        raise InputError("the scores hold NaN or infinity")
-    return -torch.log_softmax(given, dim=0)
 
 
 def _device(name: str) -> torch.device:

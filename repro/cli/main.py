@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "table1": ("table1", "Table 1 of the DeconvNet paper, measured beside published"),
     "proposals": ("proposals", "object proposals of photographs, and their recall on VOC"),
     "crf": ("crf", "refine any network's scores for a photograph with a dense CRF"),
+    "crf-search": ("crf_search", "parameters of a dense CRF by grid search on held-out photographs"),
     "evaluate": ("evaluate", "comp6 score of a folder of results"),
     "data": ("data", "make or convert data sets (shapes, stage1, stage2)"),
     "train": ("train", "train from a solver prototxt"),

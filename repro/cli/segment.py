@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from repro.cli.arguments import add_recipe_arguments
 from repro.cli.segment_files import Job, find_jobs, write_labels
+from repro.errors import InputError
 
 if TYPE_CHECKING:
     from repro.cli.progress import Step
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--ensemble", action="store_true", help="with FCN-8s, as EDeconvNet")
     add("--fcn-weights", metavar="FILE|seed:N", help="its .caffemodel (default: the model's own in weights/)")
     add("--no-crf", action="store_true", help="leave the CRF out")
+    add("--save-scores", metavar="DIR", help="also DIR/NAME.npz: labels×H×W, as `repro crf` and `crf-search` read")
     add("--batch-size", type=int, metavar="N", help="windows per forward pass (default: the recipe's, 10)")
 
 
@@ -37,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
     from repro.papers.deconvnet.models import MODELS
 
     if args.model in MODELS:
+        if args.save_scores:
+            raise InputError(f"--save-scores: {args.model} has proposals; `repro table1 --cache` keeps its scores")
         return _segment_proposals(args, find_jobs(args.images, Path(args.output)))
     from repro.cli.segment_network import segment_network
     from repro.papers.registry import network

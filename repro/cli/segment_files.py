@@ -11,6 +11,7 @@ from repro.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
+    from repro.papers.inference.strategy import Scores
     from repro.papers.system import Network
 
 
@@ -63,6 +64,20 @@ def write_labels(
     job.overlay.parent.mkdir(parents=True, exist_ok=True)
     save_label_png(job.labels, labels, colours)
     save_png(job.overlay, shown)
+
+
+def write_scores(path: Path, scores: Scores) -> None:
+    """Scores (H, W, labels) as .npz of one array `scores`, labels×H×W."""
+    import io
+
+    import numpy as np
+
+    from repro.files import write_atomic
+
+    buffer = io.BytesIO()
+    np.savez(buffer, scores=np.ascontiguousarray(scores.transpose(2, 0, 1)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, buffer.getvalue())
 
 
 def _seeded(path: Path) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from repro.cli.segment_files import Job, write_labels
+from repro.cli.segment_files import Job, write_labels, write_scores
 from repro.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,8 +48,10 @@ def segment_network(args: argparse.Namespace, network: Network, jobs: Sequence[J
         for job in jobs:
             image = read_photograph(job.image)
             start = time.monotonic()
-            labels = label_image(image, scorer, inference, args.device).labels
+            scores, labels = label_image(image, scorer, inference, args.device)
             took = time.monotonic() - start
+            if args.save_scores:
+                write_scores(Path(args.save_scores, f"{job.image.stem}.npz"), scores)
             write_labels(job, image, labels, network, "" if loaded.seed is None else f"{network.name}: {loaded.origin}")
             step(1, job.image.name)
             finish = "CRF" if inference.crf else "no CRF"

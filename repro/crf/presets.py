@@ -31,6 +31,14 @@ def deeplab_v1() -> DenseCRF:
     return DenseCRF((Gaussian(3, 3), Bilateral(50, 10, 5)), normalization="after", iterations=10)
 
 
+def deeplab_v1_msc() -> DenseCRF:
+    """DeepLab v1 with scores of lower layers (MSc) as released: bilateral weight 3, position 95, colour 3; else as v1.
+
+    From the settings of the released models (TheLegendAli/DeepLab-Context, run scripts of DeepLab-MSc).
+    """
+    return DenseCRF((Gaussian(3, 3), Bilateral(95, 3, 3)), normalization="after", iterations=10)
+
+
 def deeplab_v2_resnet() -> DenseCRF:
     """DeepLab v2, ResNet-101, in the re-run of kazuto1011/deeplab-pytorch (4219467): 77.93 against 77.69 published.
 

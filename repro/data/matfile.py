@@ -1,6 +1,6 @@
 """Arrays of numbers and structs of them in MATLAB level-5 files (save -v6, -v7), read without trust in what they claim.
 
-SBD keeps its masks in such files, DeconvNet its proposals. Cells, sparse matrices, texts, complex numbers and objects
+SBD keeps its masks in such files, DeconvNet its proposals, DeepLab its scores. Cells, sparse matrices, texts, complex numbers and objects
 are skipped, nothing in a file is executed, and neither packed nor claimed sizes can fill memory. (SciPy's reader, which
 is C in part, ends the process over some damaged files.) Source: MAT-File Format, The MathWorks (level 5).
 """
@@ -49,23 +49,31 @@ def read_struct(path: str | Path, variable: str) -> dict[str, NDArray[Any]]:
     return _read(path, variable, fields)
 
 
-def read_array(path: str | Path, variable: str) -> NDArray[Any]:
-    """A variable that is an array of numbers, axes as in MATLAB; errors as of `read_struct`."""
+def read_array(path: str | Path, variable: str | None, limit: int = FILE_LIMIT) -> NDArray[Any]:
+    """A variable that is an array of numbers, axes as in MATLAB; None: the file's only one. Errors as of `read_struct`.
+
+    limit: bytes of the largest file that is read.
+    """
 
     def numbers(cls: int, shape: tuple[int, ...], rest: Parts, order: str) -> NDArray[Any]:
         if cls not in _CLASSES:
-            raise ValueError(f"'{variable}' is no array of real numbers")
+            raise ValueError(f"'{variable or 'its variable'}' is no array of real numbers")
         return _numbers(cls, shape, rest, order)
 
-    return _read(path, variable, numbers)
+    return _read(path, variable, numbers, limit)
 
 
-def _read(path: str | Path, variable: str, take: Callable[[int, tuple[int, ...], Parts, str], T]) -> T:
+def _read(
+    path: str | Path,
+    variable: str | None,
+    take: Callable[[int, tuple[int, ...], Parts, str], T],
+    limit: int = FILE_LIMIT,
+) -> T:
     file = Path(path)
     if not file.is_file():
         raise DataError(f"{path}: no such file")
-    if file.stat().st_size > FILE_LIMIT:
-        raise FormatError(f"{path}: {file.stat().st_size} bytes; at most {FILE_LIMIT} are read")
+    if file.stat().st_size > limit:
+        raise FormatError(f"{path}: {file.stat().st_size} bytes; at most {limit} are read")
     data = file.read_bytes()
     try:
         return take(*_find(data, variable))
@@ -75,14 +83,14 @@ def _read(path: str | Path, variable: str, take: Callable[[int, tuple[int, ...],
         raise FormatError(f"{path}: not a readable MATLAB level-5 file ({error})") from None
 
 
-def _find(data: bytes, variable: str) -> tuple[int, tuple[int, ...], Parts, str]:
-    """Class, dimensions, elements behind them, and byte order of a variable."""
+def _find(data: bytes, variable: str | None) -> tuple[int, tuple[int, ...], Parts, str]:
+    """Class, dimensions, elements behind them, and byte order of a variable by its name, or of the only one."""
     if data[:8] == b"\x89HDF\r\n\x1a\n" or data[512:520] == b"\x89HDF\r\n\x1a\n" or data[124:128] == b"\0\2IM":
         raise ValueError("it is a MATLAB 7.3 file, which is HDF5; save it with -v7")
     if len(data) < _HEADER or data[126:128] not in (b"IM", b"MI"):
         raise ValueError("no level-5 header")
     order = "<" if data[126:128] == b"IM" else ">"
-    seen = []
+    seen: dict[str, tuple[int, tuple[int, ...], Parts, str]] = {}
     for kind, body in _elements(memoryview(data)[_HEADER:], order):
         if kind == _COMPRESSED:
             kind, body = next(_elements(_inflate(body), order))
@@ -91,8 +99,11 @@ def _find(data: bytes, variable: str) -> tuple[int, tuple[int, ...], Parts, str]
         cls, dims, name, rest = _matrix(body, order)
         if name == variable:
             return cls, dims, rest, order
-        seen.append(name)
-    raise ValueError(f"no variable '{variable}'; the file has {', '.join(map(repr, seen[:8])) or 'nothing'}")
+        seen[name] = cls, dims, rest, order
+    if variable is None and len(seen) == 1:
+        return next(iter(seen.values()))
+    named = f"no variable '{variable}'" if variable is not None else "not one variable alone"
+    raise ValueError(f"{named}; the file has {', '.join(map(repr, list(seen)[:8])) or 'nothing'}")
 
 
 def _inflate(body: memoryview) -> memoryview:

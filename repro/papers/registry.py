@@ -14,6 +14,7 @@ SYSTEMS: dict[str, str] = {
     "fcn": "repro.papers.fcn",
     "segnet": "repro.papers.segnet",
     "dilation": "repro.papers.dilation",
+    "deeplab_v1": "repro.papers.deeplab_v1",
     "unet": "repro.papers.unet",
     "enet": "repro.papers.enet",
     "icnet": "repro.papers.icnet",

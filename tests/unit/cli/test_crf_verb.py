@@ -65,7 +65,7 @@ def test_probabilities_figure_and_animation(picture, tmp_path: Path) -> None:
         (np.zeros((3, 20, 30), np.float32), "s.npy", ["--iterations", "-1"], "--iterations -1"),
         (b"\x93NUMPY not", "s.npy", [], "not a NumPy file"),
         (b"\x80\x04garbage", "s.pt", [], "load safely"),
-        (b"", "s.txt", [], "expected .npy, .npz or .pt"),
+        (b"", "s.txt", [], "expected .npy, .npz, .mat or .pt"),
         (None, "s.npy", [], "no such file"),
     ],
 )
