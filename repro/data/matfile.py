@@ -1,8 +1,9 @@
 """Arrays of numbers and structs of them in MATLAB level-5 files (save -v6, -v7), read without trust in what they claim.
 
-SBD keeps its masks in such files, DeconvNet its proposals, DeepLab its scores. Cells, sparse matrices, texts, complex numbers and objects
-are skipped, nothing in a file is executed, and neither packed nor claimed sizes can fill memory. (SciPy's reader, which
-is C in part, ends the process over some damaged files.) Source: MAT-File Format, The MathWorks (level 5).
+SBD keeps its masks in such files, DeconvNet its proposals, DeepLab its scores. Cells, sparse matrices, texts, complex
+numbers and objects are skipped, nothing in a file is executed, and neither packed nor claimed sizes can fill memory.
+(SciPy's reader, which is C in part, ends the process over some damaged files.) Source: MAT-File Format, The MathWorks
+(level 5).
 """
 
 from __future__ import annotations
