@@ -189,7 +189,7 @@ class Run:
                 "base_lr": stage.rate,
                 "lr_policy": stage.policy(options.policy, iterations).replace("\n", " "),
                 "snapshot": snapshot,
-                "published": {"iterations": stage.iterations, "batch": stage.batch},
+                "published": {"iterations": stage.iterations, "batch": stage.batch, "base_lr": stage.published_rate},
             }
         return plan
 
@@ -247,7 +247,7 @@ class Run:
             "amp": "bfloat16 products, float32 sums and updates" if options.amp else "none, float32",
             "vgg": options.vgg.name,
             "objects": "object masks" if masks else "connected regions of a class, 64 pixels and more",
-            "from_fillers": "fc6 and fc7 of DeconvNet (msra) and FCN-8s (xavier): not in a file of convolutions",
+            "from_fillers": "fc6 and fc7, which a file of convolutions lacks: msra; FCN-8s': its prototxt's",
             "fcn_pictures": f"enlarged to a longer side of {FCN_SIDE}, about their size in the table",
             "stages": {name: asdict(stage) for name, stage in STAGES.items()},
             "pictures": self.steps.done["pictures"]["result"],
