@@ -40,7 +40,10 @@ def segment_network(args: argparse.Namespace, network: Network, jobs: Sequence[J
     if given:
         options = ", ".join("--" + name.replace("_", "-") for name in given)
         raise InputError(f"{options}: of use to DeconvNet's pipeline only; {network.name} has no proposals")
-    assert network.inference is not None
+    if network.inference is None:
+        raise InputError(
+            f"model '{network.name}': its own pipeline is not here; `repro papers` says what there is of it"
+        )
     inference = dataclasses.replace(network.inference, crf=None) if args.no_crf else network.inference
     loaded = load_network(network, args.weights, args.device, args.numerics)
     scorer = net_scorer(loaded.net, network.input, network.scores)

@@ -6,13 +6,24 @@ import json
 from pathlib import Path
 
 from repro.papers.deconvnet.table1.published import published_rows
-from repro.papers.system import Measured, Network, System, Table
+from repro.papers.system import Measured, Network, Original, System, Table
 from repro.report.palette import VOC_CLASSES
 
 TABLE_1 = "Table 1: PASCAL VOC 2012 test, mean IoU"
 _MINI = (
     "the mini networks on 40 generated pictures (`repro table1`, docs/table1.md): smaller nets on other pictures, "
     "to be compared with each other, not with the paper's"
+)
+
+# the same layers in the release's two training stages and its inference net
+_ORIGINALS = (
+    Original("HyeonwooNoh__DeconvNet__model__DeconvNet__DeconvNet_inference_deploy", "deconvnet/deploy"),
+    Original(
+        "HyeonwooNoh__DeconvNet__training__002_stage_2__stage_2_train",
+        "deconvnet/stage_2_train",
+        "TRAIN",
+        (("data", (2, 3, 224, 224)), ("seg-label", (2, 1, 224, 224))),
+    ),
 )
 
 
@@ -40,6 +51,10 @@ SYSTEM = System(
             sizes=(((1, 3, 224, 224), (1, 21, 224, 224)), ((2, 3, 224, 224), (2, 21, 224, 224))),
             inference=None,
             weights="DeconvNet_trainval_inference.caffemodel",
+            train="deconvnet/stage_2_train",
+            solver="deconvnet/solver_stage_2",
+            train_shapes=(("data", (2, 3, 224, 224)), ("seg-label", (2, 1, 224, 224))),
+            originals=_ORIGINALS,
             classes=VOC_CLASSES,
         ),
         Network(
@@ -50,6 +65,21 @@ SYSTEM = System(
             inference=None,
             weights="deconvnet_mini.caffemodel",
             kind="mini",
+            train="deconvnet_mini/stage_2_train",
+            solver="deconvnet_mini/solver_stage_2",
+            train_shapes=(("data", (2, 3, 96, 96)), ("seg-label", (2, 1, 96, 96))),
+            classes=VOC_CLASSES,
+        ),
+        Network(
+            name="small-voc",
+            prototxt="deconvnet_small_voc/deploy",
+            parameters=4_715_509,
+            sizes=(((1, 3, 112, 112), (1, 21, 112, 112)), ((2, 3, 112, 112), (2, 21, 112, 112))),
+            inference=None,
+            kind="trained",
+            train="deconvnet_small_voc/stage_2_train",
+            solver="deconvnet_small_voc/solver_stage_2",
+            train_shapes=(("data", (2, 3, 112, 112)), ("seg-label", (2, 1, 112, 112))),
             classes=VOC_CLASSES,
         ),
     ),
