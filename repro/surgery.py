@@ -67,8 +67,13 @@ def operate(
     lost = sorted(set(renames) - set(stored))
     if lost:
         raise InputError(f"{label}: no layer {', '.join(lost)} to rename; it has {', '.join(list(stored)[:8])}")
-    for old, new in renames.items():
-        stored[new] = stored.pop(old)
+    moved = {new: stored.pop(old) for old, new in renames.items()}
+    taken = sorted(set(moved) & set(stored))
+    if taken or len(moved) < len(renames):
+        raise InputError(
+            f"{label}: two layers would be called {', '.join(taken) or 'the same'}; rename or drop the other one"
+        )
+    stored.update(moved)
     spec = as_net_spec(target, **reading)
     done = Operated()
     generator = torch.Generator().manual_seed(seed)

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from repro.data.resample import imresize
+from repro.errors import InputError
 from repro.papers.inference.preprocess import Preprocess
 from repro.papers.inference.resizing import resize_scores
 from repro.papers.inference.strategy import Image, Scorer, Scores, Strategy
@@ -27,6 +28,12 @@ class MultiScale:
     fusion: Literal["max", "mean"] = "max"
     flip: bool = False
     long_side: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.scales or min(self.scales) <= 0:
+            raise InputError(f"scales {self.scales}: one or more, each above 0, are expected")
+        if self.fusion not in ("max", "mean"):
+            raise InputError(f"fusion {self.fusion!r}: 'max' or 'mean' is expected")
 
     def scores(self, image: Image, prepare: Preprocess, scorer: Scorer) -> Scores:
         """Scores (H, W, classes) at the photograph's own size."""

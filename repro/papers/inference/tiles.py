@@ -22,6 +22,10 @@ class OverlapTiles:
     input: tuple[int, int]
     output: tuple[int, int]
 
+    def __post_init__(self) -> None:
+        if min(self.output) < 1 or any(i < o for i, o in zip(self.input, self.output, strict=True)):
+            raise InputError(f"tiles of {self.output} from {self.input}: the input is at least as large as the output")
+
     def scores(self, image: Image, prepare: Preprocess, scorer: Scorer) -> Scores:
         """Scores (H, W, classes) at the photograph's own size; InputError where a tile comes out at another size."""
         height, width = image.shape[:2]

@@ -25,6 +25,12 @@ class Whole:
     extra: int = 0
     enlarge: Grid | None = None
 
+    def __post_init__(self) -> None:
+        if self.multiple < 1 or self.extra < 0:
+            raise InputError(
+                f"sides of {self.multiple}·k + {self.extra}: a multiple of at least 1 and an extra of at least 0 are expected"
+            )
+
     def scores(self, image: Image, prepare: Preprocess, scorer: Scorer) -> Scores:
         """InputError where the photograph is larger than `size`, or the scores do not cover the photograph."""
         return self.scores_of(prepare(image), scorer)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from repro.errors import InputError
 from repro.papers.inference.preprocess import Preprocess
 from repro.papers.inference.strategy import Batch, Image, Scorer, Scores, first_map, scored
 
@@ -21,6 +22,13 @@ class SlidingWindows:
 
     size: tuple[int, int]
     stride: float = 2 / 3
+
+    def __post_init__(self) -> None:
+        if min(self.size) < 1 or not 0 < self.stride <= 1:
+            raise InputError(
+                f"windows of {self.size} every {self.stride}: sides of at least 1 and a stride above 0, at most 1, are "
+                "expected, or pixels would have no window"
+            )
 
     def scores(self, image: Image, prepare: Preprocess, scorer: Scorer) -> Scores:
         """Scores (H, W, classes) at the photograph's own size."""

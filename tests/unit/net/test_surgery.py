@@ -136,6 +136,10 @@ def test_refused() -> None:
     given = arrays(classifier())
     with pytest.raises(InputError, match="no layer fc9 to rename; it has conv"):
         operate(given, INPUT % (30, 30) + BODY % 0 + CONVOLUTIONS, renames={"fc9": "fc8"})
+    with pytest.raises(InputError, match="two layers would be called fc8"):
+        operate(given, INPUT % (30, 30) + BODY % 0 + CONVOLUTIONS, renames={"fc6": "fc8"})
+    with pytest.raises(InputError, match="two layers would be called the same"):
+        operate(given, INPUT % (30, 30) + BODY % 0 + CONVOLUTIONS, renames={"fc6": "x", "fc8": "x"})
     with pytest.raises(WeightsError, match=r"layer 'fc6' has blobs \[\(9, 294\), \(9,\)\]"):
         operate(given, INPUT % (30, 30) + BODY % 0 + CONVOLUTIONS.replace("kernel_size: 7", "kernel_size: 5"))
     with pytest.raises(WeightsError, match="not one layer"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -133,6 +135,38 @@ def test_windows_overlap_as_said() -> None:
     assert [bool(np.array_equal(s, whole[..., x : x + 10])) for s, x in zip(seen, (0, 7, 14), strict=True)] == [
         True
     ] * 3
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (3, 2)])
+def test_tiny_photographs(size: tuple[int, int]) -> None:
+    image = photograph(*size)
+    for strategy, scorer in (
+        (Whole(multiple=32, extra=1), same),
+        (SlidingWindows((10, 12)), same),
+        (OverlapTiles((18, 20), (10, 12)), valid),
+        (MultiScale(Whole(), (0.25, 1.0), "mean", flip=True), same),
+        (Resized((8, 8)), same),
+    ):
+        found = strategy.scores(image, PREPARE, scorer)
+        assert found.shape == (*size, 3)
+        assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SlidingWindows((10, 10), 1.5),
+        lambda: SlidingWindows((0, 10)),
+        lambda: MultiScale(Whole(), ()),
+        lambda: MultiScale(Whole(), (0.5, -1.0)),
+        lambda: MultiScale(Whole(), (1.0,), "sum"),  # type: ignore[arg-type]
+        lambda: OverlapTiles((10, 10), (12, 10)),
+        lambda: Whole(multiple=0),
+    ],
+)
+def test_settings_that_mean_nothing(make: Callable[[], object]) -> None:
+    with pytest.raises(InputError, match=r"expected|at least"):
+        make()
 
 
 def test_labels_with_and_without_a_crf() -> None:
