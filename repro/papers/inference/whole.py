@@ -27,9 +27,7 @@ class Whole:
 
     def __post_init__(self) -> None:
         if self.multiple < 1 or self.extra < 0:
-            raise InputError(
-                f"sides of {self.multiple}·k + {self.extra}: a multiple of at least 1 and an extra of at least 0 are expected"
-            )
+            raise InputError(f"sides of {self.multiple}·k + {self.extra}: at least 1 and at least 0 are expected")
 
     def scores(self, image: Image, prepare: Preprocess, scorer: Scorer) -> Scores:
         """InputError where the photograph is larger than `size`, or the scores do not cover the photograph."""
