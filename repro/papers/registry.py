@@ -15,6 +15,8 @@ SYSTEMS: dict[str, str] = {
     "segnet": "repro.papers.segnet",
     "dilation": "repro.papers.dilation",
     "deeplab_v1": "repro.papers.deeplab_v1",
+    "deeplab_v2": "repro.papers.deeplab_v2",
+    "pspnet": "repro.papers.pspnet",
     "unet": "repro.papers.unet",
     "enet": "repro.papers.enet",
     "icnet": "repro.papers.icnet",

@@ -28,8 +28,9 @@ ORIGINALS = {
 }
 # networks of more parameters take seconds a pass
 MANY = 5_000_000
-# the aligning form of a layer, and the one with the offset typed into it (repro.crops holds them against each other)
-SAME = {"AutoCrop": "Crop"}
+# the aligning form of a layer, and the one with the offset typed into it (repro.crops holds them against each other);
+# an older fork's dilated convolution
+SAME = {"AutoCrop": "Crop", "HoleConvolution": "Convolution"}
 
 
 def by_weight(networks: dict[str, Network]) -> list[object]:
