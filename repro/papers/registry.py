@@ -17,6 +17,7 @@ SYSTEMS: dict[str, str] = {
     "deeplab_v1": "repro.papers.deeplab_v1",
     "deeplab_v2": "repro.papers.deeplab_v2",
     "pspnet": "repro.papers.pspnet",
+    "crfrnn": "repro.papers.crfrnn",
     "unet": "repro.papers.unet",
     "enet": "repro.papers.enet",
     "icnet": "repro.papers.icnet",
