@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from repro.caffe import LayerSpec, load_net
 from repro.data.decode import DecodedCache, read_image_bgr, read_label
 from repro.data.feeds import ArrayFeed, Feed, data_layers, open_feed
 from repro.data.order import SampleOrder
+from repro.data.ordered_feed import OrderedFeed
 from repro.data.prefetch import Prefetcher
 from repro.data.sample_list import read_sample_list, resolve
 from repro.errors import DataError, FormatError, InputError, UnsupportedError
@@ -235,3 +237,38 @@ def test_array_feed_is_cyclic_and_resumes() -> None:
     assert other.next()["x"].tolist() == [1, 2]
     with pytest.raises(InputError, match="same number"):
         ArrayFeed({"x": np.zeros(3), "y": np.zeros(2)}, 1)
+
+
+def test_every_worker_has_a_batch_to_make() -> None:
+    """More workers than the depth asks for: all of them are at work at once, or the barrier would break."""
+    together = threading.Barrier(8)
+
+    def make(number: int) -> int:
+        together.wait(timeout=60)
+        return number
+
+    feed: Prefetcher[int] = Prefetcher(make, workers=8, depth=2)
+    assert feed.next() == 0
+    together.abort()
+    feed.close()
+
+
+def test_pinned_batches_are_pinned_where_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def pin(blob: torch.Tensor) -> torch.Tensor:
+        made.append(threading.current_thread().name)
+        return blob
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin)
+
+    class Numbers(OrderedFeed):
+        def _make_batch(self, number: int) -> dict[str, torch.Tensor]:
+            return {"data": torch.tensor(number), "label": torch.tensor(-number)}
+
+    feed = Numbers(layer(), SampleOrder(4, seed=1, stream="d", shuffle=False), 1, workers=1)
+    feed.pinned = True
+    assert feed.next() == {"data": 0, "label": 0}
+    feed.close()
+    assert len(made) >= 2
+    assert all(name.startswith("feed") for name in made)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -169,3 +171,21 @@ def test_the_same_request_passed_on_twice_is_one_and_handlers_come_back() -> Non
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_backward_pass_has_the_settings_of_the_forward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """cuDNN reads its switches when it is called: outside of them gradients would be TF32's and not repeat."""
+    inside: list[str] = []
+    seen: list[bool] = []
+
+    @contextlib.contextmanager
+    def settings(device: torch.device) -> Iterator[None]:
+        inside.append(device.type)
+        yield
+        inside.clear()
+
+    monkeypatch.setattr("repro.solver.solver.native_numerics", settings)
+    solver = make(Schedule(max_iter=1))
+    solver.net.w.register_hook(lambda grad: seen.append(inside == ["cpu"]))  # type: ignore[attr-defined]
+    solver.step()
+    assert seen == [True]
