@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "reproduce"))
 
 import voc  # noqa: E402
+from steps import main  # noqa: E402
 from voc_nets import STAGES, bilinear_kernel, sized_net, write_fcn_start, write_solver  # noqa: E402
 from voc_pictures import enlarged_copies, split_off  # noqa: E402
 from voc_results import seconds_per_iteration  # noqa: E402
@@ -106,11 +107,43 @@ def test_seconds_of_an_iteration_leave_out_the_first_ones(tmp_path: Path) -> Non
         seconds_per_iteration(path)
 
 
-def test_the_plan_fits_the_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ["voc.py", "--train", ".", "--val", ".", "--vgg", "f.npz", "--out", str(tmp_path), "--minutes-total", "20"]
-    monkeypatch.setattr(sys, "argv", words)
-    options: argparse.Namespace = voc.arguments()
-    run = voc.Run(options)
+def options_of(monkeypatch: pytest.MonkeyPatch, root: Path, *more: str) -> argparse.Namespace:
+    monkeypatch.setattr(sys, "argv", ["voc.py", "--train", str(root), "--val", str(root), *more])
+    return voc.arguments()
+
+
+def test_what_is_missing_is_said_before_anything_is_done(
+    pictures: VocFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = tmp_path / "vgg.npz"
+    out = ("--vgg", str(weights), "--out", str(tmp_path / "out"), "--device", "cpu")
+
+    def said() -> str:
+        assert main(lambda: voc.Run(options_of(monkeypatch, pictures.root, *out)).work()) == 2
+        return capsys.readouterr().err
+
+    assert "vgg.npz: no such file" in said()
+    weights.touch()
+    assert "no split 'val'" in said()
+    (pictures.root / "ImageSets/Segmentation/val.txt").write_text("p00\nlost\n")
+    assert "lost.jpg" in said()
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_plan_fits_the_minutes(pictures: VocFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (pictures.root / "ImageSets/Segmentation/val.txt").write_text("p00\n")
+    (tmp_path / "f.npz").touch()
+    words = (
+        "--vgg",
+        str(tmp_path / "f.npz"),
+        "--out",
+        str(tmp_path / "out"),
+        "--minutes-total",
+        "20",
+        "--device",
+        "cpu",
+    )
+    run = voc.Run(options_of(monkeypatch, pictures.root, *words))
     run.steps.done["before"] = {"seconds": 180.0}
     plan = run._plan({"stage1": 0.1, "stage2": 0.1, "fcn": 0.2})
     assert sum(plan[name]["minutes"] for name in STAGES) == pytest.approx(20 * 0.75 - 3, abs=0.1)
