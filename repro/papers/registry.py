@@ -18,6 +18,7 @@ SYSTEMS: dict[str, str] = {
     "deeplab_v2": "repro.papers.deeplab_v2",
     "pspnet": "repro.papers.pspnet",
     "crfrnn": "repro.papers.crfrnn",
+    "decouplednet": "repro.papers.decouplednet",
     "unet": "repro.papers.unet",
     "enet": "repro.papers.enet",
     "icnet": "repro.papers.icnet",

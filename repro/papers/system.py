@@ -53,6 +53,7 @@ class Network:
     input, scores: blobs; "" is the net's only one. train, solver: prototxts, "" where there is none; train_shapes: the
     blobs and shapes of a small batch for it. classes: names, label 0 first. colours: (R, G, B) per label, () is VOC's.
     inference: None where the system has a pipeline of its own (DeconvNet's proposals).
+    more_inputs: pairs of the deploy net's other inputs and their shapes behind the batch (C, H, W).
     """
 
     name: str
@@ -64,6 +65,7 @@ class Network:
     kind: Literal["original", "trained", "mini"] = "original"
     input: str = "data"
     scores: str = ""
+    more_inputs: tuple[tuple[str, Shape], ...] = ()
     train: str = ""
     solver: str = ""
     train_shapes: tuple[tuple[str, Shape], ...] = ()

@@ -84,7 +84,8 @@ def test_output_sizes(network: Network) -> None:
 
 
 def scores_shape(network: Network, given: tuple[int, ...]) -> tuple[int, ...]:
-    found = summarize(paths.prototxt(network.prototxt), shapes={network.input: given})
+    others = {name: (given[0], *shape) for name, shape in network.more_inputs}
+    found = summarize(paths.prototxt(network.prototxt), shapes={network.input: given, **others})
     read = {bottom for layer in found.layers for bottom in layer.bottoms}
     tops = {top: shape for layer in found.layers for top, shape in zip(layer.tops, layer.shapes, strict=True)}
     ends = [top for top in tops if top not in read] if not network.scores else [network.scores]
@@ -99,7 +100,8 @@ def test_deploy_runs_at_two_sizes(network: Network) -> None:
     for given, expected in small_sizes(network):
         torch.manual_seed(0)
         with torch.inference_mode():
-            found = net(**{network.input: torch.randn(given)})
+            others = {name: torch.rand(given[0], *shape) for name, shape in network.more_inputs}
+            found = net(**{network.input: torch.randn(given), **others})
         scores = found[network.scores] if network.scores else next(iter(found.values()))
         assert scores.shape == expected
         assert torch.isfinite(scores).all()

@@ -1,0 +1,52 @@
+"""DecoupledNet's segmentation part: DeconvNet's decoder for one class at a time, told by a classifier which."""
+
+from __future__ import annotations
+
+from repro.papers.system import Network, Original, System, published
+
+RELEASE = "HyeonwooNoh__DecoupledNet"
+
+SYSTEM = System(
+    name="decouplednet",
+    title="Decoupled Deep Neural Network for Semi-supervised Semantic Segmentation",
+    paper="S. Hong, H. Noh, B. Han, NIPS 2015, arXiv 1506.04924",
+    headline="all annotations 66.6 (VOC 2012 test)",
+    networks=(
+        Network(
+            name="decouplednet",
+            prototxt="decouplednet/decouplednet_deploy",
+            parameters=427_078_678,
+            sizes=tuple(((n, 3, 320, 320), (n, 2, 320, 320)) for n in (1, 2)),
+            # class by class: the score of one class goes in, the mask of that class comes out
+            inference=None,
+            scores="seg-score",
+            more_inputs=(("cls-score-masked", (20, 1, 1)),),
+            train="decouplednet/decouplednet_train",
+            solver="decouplednet/decouplednet_solver",
+            train_shapes=(
+                ("data", (2, 3, 320, 320)),
+                ("seg-label", (2, 1, 320, 320)),
+                ("cls-label", (2, 20, 1, 1)),
+            ),
+            classes=("background", "the class asked for"),
+            originals=(
+                Original(
+                    f"{RELEASE}__model__DecoupledNet_10_anno__DecoupledNet_10_anno_inference_deploy",
+                    "decouplednet/decouplednet_deploy",
+                ),
+                Original(
+                    f"{RELEASE}__training__002_train_seg_Full_anno__002_train_seg_Full_anno",
+                    "decouplednet/decouplednet_train",
+                    phase="TRAIN",
+                    shapes=(
+                        ("data", (4, 3, 320, 320)),
+                        ("seg-label", (4, 1, 320, 320)),
+                        ("cls-label", (4, 20, 1, 1)),
+                    ),
+                ),
+            ),
+        ),
+    ),
+    published=published("decouplednet"),
+    notes=("labelling a photograph class by class is not part of `repro segment`",),
+)
