@@ -15,6 +15,7 @@ from torch import nn
 
 from repro.caffe import Model, read_caffemodel, write_caffemodel
 from repro.caffe.mapped import own_values
+from repro.caffe.schema import schema
 from repro.errors import NetError, WeightsError
 from repro.layers.fillers import LEGACY_BLOBS, fill
 
@@ -170,11 +171,19 @@ def _store(net: Net, layer: Layer, key: str, values: torch.Tensor) -> None:
 
 
 def save_weights(net: Net, path: str | os.PathLike[str], version: str | None = None) -> None:
-    """Write all layers' parameters as .caffemodel; `version` V1, V2 or HDF5, by default by its suffix or dialect."""
-    usual = "V1" if net.spec.dialect.startswith("deconvnet") else "V2"
-    chosen = version or ("HDF5" if Path(path).suffix == ".h5" else usual)
+    """Write all layers' parameters as .caffemodel; `version` V1, V2 or HDF5.
+
+    By default HDF5 by its suffix, V1 for nets of the forks of 2015 as far as all of their types have a V1 name.
+    """
+    chosen = version or ("HDF5" if Path(path).suffix == ".h5" else _usual_version(net))
     layers = (
         (layer.spec.name, layer.spec.type, [p.detach().cpu().numpy() for p in layer.blobs])
         for layer in net.caffe_layers
     )
     write_caffemodel(Path(path), layers, name=net.spec.name, version=chosen)
+
+
+def _usual_version(net: Net) -> str:
+    named = {*schema("deconvnet").v1_types.values(), "Input"}
+    old = net.spec.dialect.startswith("deconvnet") and all(layer.spec.type in named for layer in net.caffe_layers)
+    return "V1" if old else "V2"

@@ -19,9 +19,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from repro.assumed import build_assuming
 from repro.caffe import Model, NetSpec, read_caffemodel
 from repro.errors import InputError, WeightsError
-from repro.graph import as_net_spec, build_graph
+from repro.graph import as_net_spec
 from repro.layers import Layer
 from repro.layers.fillers import fill
 
@@ -134,7 +135,9 @@ def interpolating(spec: NetSpec, shapes: Mapping[str, tuple[int, ...]] | None = 
 
 def _with_parameters(spec: NetSpec, shapes: Mapping[str, tuple[int, ...]] | None) -> Iterator[Layer]:
     seen: set[str] = set()
-    for step in build_graph(spec, shapes).steps:
+    # parameters do not depend on the size of pictures, so any that fits will do where the prototxt says none
+    graph, _ = build_assuming(spec, shapes)
+    for step in graph.steps:
         if step.layer.declared and step.layer.spec.name not in seen:
             seen.add(step.layer.spec.name)
             yield step.layer

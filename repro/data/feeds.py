@@ -175,16 +175,22 @@ def data_layers(spec: NetSpec) -> list[LayerSpec]:
 
 
 def file_shapes(spec: NetSpec, root: Path | None = None) -> dict[str, tuple[int, ...]]:
-    """Shapes of the blobs that only their files can tell, of the layers FILE_TYPES names, from the first batch.
+    """Shapes of the blobs that only their files can tell, from the first batch.
 
-    As in Caffe, which reads the first file or picture before the net is built.
+    Of the layers FILE_TYPES names, and of SEG_TYPES that neither crop nor resize: their blobs are as large as each
+    picture. As in Caffe, which reads the first file or picture before the net is built.
     """
     shapes: dict[str, tuple[int, ...]] = {}
     for layer in data_layers(spec):
-        if layer.type in FILE_TYPES:
+        if layer.type in FILE_TYPES or (layer.type in SEG_TYPES and _as_large_as_pictures(layer)):
             feed = open_feed(layer, spec.phase, 0, root=root, workers=0)
             shapes.update((name, tuple(blob.shape)) for name, blob in feed.next().items())
     return shapes
+
+
+def _as_large_as_pictures(layer: LayerSpec) -> bool:
+    options, transform = layer.options("image_data_param"), layer.options("transform_param")
+    return not (options.new_height or options.new_width or transform.crop_size)
 
 
 def open_feeds(

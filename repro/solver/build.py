@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -113,10 +113,13 @@ def build_solver(
     on_cpu = torch.device(device).type == "cpu"
     if make_net is None and numerics == "native" and (on_cpu or autocast is not None):
         channels_last(net)
+    given: set[str] = set()
     for path in [*weights, *_own_weights(message, spec, weights, snapshot)]:
-        log.line(f"Finetuning from {load_initial(net, path) if make_net is None else net.load(path) or path}")
+        report = load_initial(net, path) if make_net is None else net.load(path) or path
+        given.update(getattr(report, "loaded", ()))
+        log.line(f"Finetuning from {report}")
     if make_net is None and snapshot is None:
-        _mind_zeros(net, fill_missing, log)
+        _mind_zeros(net, fill_missing, log, given)
     optimizer = _optimizer(message, net, caffe, schedule.iter_size, numerics)
     reading = {"root": data_root, "workers": workers, "cache_bytes": cache_bytes, "arrays": arrays}
     opened = list(feeds) if feeds is not None else _open(train_spec, seed, reading)
@@ -172,11 +175,12 @@ def _own_weights(message: Any, spec: SolverSpec, given: Sequence[object], snapsh
     return [beside / name if (beside / name).is_file() else Path(name) for name in names]
 
 
-def _mind_zeros(net: Net, fill_missing: str | None, log: TrainingLog) -> None:
+def _mind_zeros(net: Net, fill_missing: str | None, log: TrainingLog, given: Collection[str]) -> None:
+    """Say which layers have no values, or fill them; zeros that a file gives (FCN's new scores) are meant."""
     if fill_missing is not None:
         filled = fill_zeros(net, fill_missing)
         log.line(f"Filled by {fill_missing}: {', '.join(filled) or 'no layer was without values'}")
-    elif zeros := starting_at_zero(net):
+    elif zeros := [name for name in starting_at_zero(net) if name not in given]:
         log.line(
             f"Neither weights nor fillers for {', '.join(zeros[:8])}: they start at 0 and learn nothing useful; give "
             "--weights, or --fill-missing msra"
