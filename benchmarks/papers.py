@@ -44,12 +44,14 @@ def worker(network: Network, passes: int) -> None:
     net = load_network(network, "seed:1").net
     loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     shape = network.sizes[0][0]
-    x = 50 * torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    generator = torch.Generator().manual_seed(1)
+    blobs = {network.input: 50 * torch.randn(shape, generator=generator)}
+    blobs |= {name: torch.rand(shape[0], *rest, generator=generator) for name, rest in network.more_inputs}
     seconds = []
     with torch.inference_mode():
         for _ in range(passes + 1):
             begin = time.perf_counter()
-            net(**{network.input: x})
+            net(**blobs)
             seconds.append(time.perf_counter() - begin)
     found = {
         "network": network.name,

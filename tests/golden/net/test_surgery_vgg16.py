@@ -36,6 +36,11 @@ def part(layers: str, sides: int) -> str:
     )
 
 
+def apart(found: torch.Tensor, expected: torch.Tensor) -> float:
+    """The largest difference, in parts of the largest value: both are float32 sums, in another order."""
+    return float((found - expected).abs().max() / expected.abs().max())
+
+
 @pytest.mark.slow
 @torch.inference_mode()
 def test_vgg16_as_convolutions_is_vgg16() -> None:
@@ -47,23 +52,23 @@ def test_vgg16_as_convolutions_is_vgg16() -> None:
     classifier = Net(spec, weights)
     generator = torch.Generator().manual_seed(0)
     crop = 50 * torch.randn(1, 3, 224, 224, generator=generator)
-    expected = classifier(data=crop)["prob"]
+    expected = classifier(data=crop, capture=True)["fc8"]
     convolved = Net(as_convolutions(text), done.arrays)
-    found = convolved(data=crop)["prob"]
+    found = convolved(data=crop, capture=True)["fc8"]
     assert found.shape == (1, 1000, 1, 1)
-    torch.testing.assert_close(found[..., 0, 0], expected, rtol=1e-4, atol=1e-7)
+    assert apart(found[..., 0, 0], expected) < 1e-5
 
     # the features of a picture of 384 x 384, once, and each window of 7 x 7 of them
     picture = 50 * torch.randn(1, 3, 384, 384, generator=generator)
     whole = convolved(data=picture, capture=True)
-    features, places = whole["pool5"], whole["prob"]
+    features, places = whole["pool5"], whole["fc8"]
     assert features.shape == (1, 512, 12, 12)
     assert places.shape == (1, 1000, 6, 6)
     head = Net(part(text, 7), {name: weights[name] for name in KERNELS})
     for row, column in np.ndindex(6, 6):
         window = features[:, :, row : row + 7, column : column + 7]
-        torch.testing.assert_close(places[..., row, column], head(pool5=window)["prob"], rtol=1e-4, atol=1e-7)
+        assert apart(places[..., row, column], head(pool5=window, capture=True)["fc8"]) < 1e-5
 
     # a crop of the picture is padded where the picture goes on: near, not equal
-    corner = classifier(data=picture[:, :, :224, :224])["prob"]
-    assert not torch.allclose(places[..., 0, 0], corner, rtol=1e-4, atol=1e-7)
+    corner = classifier(data=picture[:, :, :224, :224], capture=True)["fc8"]
+    assert apart(places[..., 0, 0], corner) > 1e-3
