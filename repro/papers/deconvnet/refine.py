@@ -12,6 +12,7 @@ from repro.crf import DenseCRF, presets
 from repro.errors import InputError, UnsupportedError
 from repro.papers.deconvnet.ensemble import Scores
 from repro.papers.deconvnet.recipe import Recipe
+from repro.papers.dense_crf import map_labels
 
 
 def crf_labels(
@@ -21,12 +22,8 @@ def crf_labels(
 
     device: where the CRF runs. InputError where the recipe has none, UnsupportedError where its preset does not exist.
     """
-    crf = make_crf(recipe).to(device)
-    # the script hands single precision to the CRF
-    energies = torch.from_numpy(np.ascontiguousarray(unary.transpose(2, 0, 1), dtype=np.float32))[None]
-    pixels = torch.from_numpy(np.array(image, copy=True))[None]
-    labels: torch.Tensor = crf.map(energies.to(device), pixels.to(device), layout="hwc")
-    return labels[0].cpu().numpy().astype(np.uint8)
+    # the script too hands single precision to the CRF
+    return map_labels(make_crf(recipe), unary, image, device)
 
 
 def make_crf(recipe: Recipe) -> DenseCRF:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from repro.crf import presets
 from repro.net import Net
+from repro.papers.dense_crf import map_labels
 from repro.papers.inference.settings import Inference
 from repro.papers.inference.strategy import Batch, Image, Scorer, Scores
 from repro.papers.scorer import NetScorer
@@ -37,9 +38,7 @@ def label_image(image: Image, scorer: Scorer, inference: Inference, device: str 
     scores = inference.strategy.scores(image, inference.preprocess, scorer)
     if inference.crf is None:
         return Labelled(scores, scores.argmax(axis=2).astype(np.uint8))
-    logits = torch.from_numpy(np.ascontiguousarray(scores.transpose(2, 0, 1)))[None]
-    logarithms = logits.clamp_min(1e-20).log() if inference.probabilities else logits.log_softmax(1)
-    crf = getattr(presets, inference.crf)().to(device)
-    pixels = torch.from_numpy(np.array(image, copy=True))[None]
-    labels = crf.map((-logarithms).to(device), pixels.to(device), layout="hwc")
-    return Labelled(scores, labels[0].cpu().numpy().astype(np.uint8))
+    given = torch.from_numpy(scores)
+    logarithms = given.clamp_min(1e-20).log() if inference.probabilities else given.log_softmax(2)
+    crf = getattr(presets, inference.crf)()
+    return Labelled(scores, map_labels(crf, -logarithms.numpy(), image, device))
