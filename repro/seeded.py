@@ -39,7 +39,7 @@ _AS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float32]]] = {
 }
 KINDS = ("Convolution", "Deconvolution", "InnerProduct", *_PER_CHANNEL)
 # fillers that make what a layer is for, so that the layer would be another one with drawn values
-_KEPT = ("bilinear", "bilinear_upsampling", "diagonal")
+_KEPT = ("bilinear",)
 
 
 def layer_weights(kind: str, shapes: Sequence[tuple[int, ...]], made_by: str, seed: int) -> Weights:
@@ -91,10 +91,15 @@ def seeded_layers(
         maker.update(dict.fromkeys(layer.spec.tops, layer.spec.type))
 
 
-def _kept(layer: Layer) -> Weights:
-    """The fillers' values where the first of them is a bilinear kernel or a diagonal; else nothing."""
+def fixed_by_its_filler(layer: Layer) -> bool:
+    """Whether the layer's first filler is a bilinear kernel or a diagonal, without which it would be another layer."""
     filler = next(iter(layer.declared.values())).filler
-    if not isinstance(filler, Diagonal) and getattr(filler, "type", None) not in _KEPT:
+    return isinstance(filler, Diagonal) or getattr(filler, "type", None) in _KEPT
+
+
+def _kept(layer: Layer) -> Weights:
+    """The fillers' values where they say what the layer is; else nothing."""
+    if not fixed_by_its_filler(layer):
         return []
     import torch
 

@@ -11,10 +11,11 @@ import torch
 from repro import manifest, paths
 from repro.caffe import LayerSpec, load_net, load_solver
 from repro.caffe.unknown import KeptFieldWarning
+from repro.graph import build_graph
 from repro.net import Net
 from repro.papers import pages, registry
 from repro.papers.system import Network, Original, System
-from repro.seeded import seeded_layers
+from repro.seeded import KINDS, fixed_by_its_filler, seeded_layers
 from repro.summary import LayerSummary, summarize
 from repro.surgery import interpolating
 
@@ -119,6 +120,13 @@ def start(net: Net) -> None:
         net.spec, net.inputs
     )
     net.load({name: blobs for name, blobs in drawn.items() if name in zero}, allow_missing=True)
+
+
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_stand_in_weights_exist_for_every_layer(network: Network) -> None:
+    layers = [step.layer for step in build_graph(load_net(paths.prototxt(network.prototxt))).steps]
+    drawn = {layer.spec.type for layer in layers if layer.declared and not fixed_by_its_filler(layer)}
+    assert drawn <= set(KINDS)
 
 
 TRAINABLE = {name: network for name, network in NETWORKS.items() if network.train}
