@@ -156,13 +156,18 @@ def test_one_training_step_lowers_the_loss(network: Network) -> None:
     assert all(torch.isfinite(p.grad).all() for p, _ in entries if p.grad is not None)
     descent = sum(lr * float(p.grad.square().sum()) for p, lr in entries if p.grad is not None)
     assert descent > 0
-    # to first order this lowers the loss by a hundredth
+    # to first order this lowers the loss by a hundredth, then by less where it bends sooner
     step = 0.01 * float(before.detach()) / descent
+    found = []
     with torch.no_grad():
-        for p, lr in entries:
-            assert p.grad is not None
-            p.sub_(step * lr * p.grad)
-        assert float(loss()) < float(before)
+        for share in (1.0, -0.9, -0.09):
+            for p, lr in entries:
+                assert p.grad is not None
+                p.sub_(share * step * lr * p.grad)
+            found.append(float(loss()))
+            if found[-1] < float(before):
+                return
+    pytest.fail(f"no step lowers the loss of {float(before)}: {found}")
 
 
 @pytest.mark.parametrize("network", TRAINABLE.values(), ids=TRAINABLE)
