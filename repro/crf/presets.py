@@ -34,7 +34,7 @@ def deeplab_v1() -> DenseCRF:
 def deeplab_v1_msc() -> DenseCRF:
     """DeepLab v1 with scores of lower layers (MSc) as released: bilateral weight 3, position 95, colour 3; else as v1.
 
-    From the settings of the released models (TheLegendAli/DeepLab-Context, run scripts of DeepLab-MSc).
+    As kept with the released models in TheLegendAli/DeepLab-Context.
     """
     return DenseCRF((Gaussian(3, 3), Bilateral(95, 3, 3)), normalization="after", iterations=10)
 
