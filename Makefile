@@ -11,7 +11,7 @@ LOCKED := $(VENV)/.locked
 PACKAGE := $(VENV)/.package
 EXTENSION := repro/_C.so
 
-.PHONY: help demo test test-all reproduce-camvid reproduce-voc-h200 rehearse-voc fuzz lint types format build cuda gpu wheel \
+.PHONY: help demo test test-all reproduce-mini reproduce-camvid reproduce-voc-h200 rehearse-voc fuzz lint types format build cuda gpu wheel \
   wheel-test clean
 .DELETE_ON_ERROR:
 
@@ -81,6 +81,9 @@ reproduce-voc-h200: cuda ## full-size DeconvNet and FCN-8s on real photographs, 
 
 rehearse-voc: build ## the same way at a hundredth of the scale, on the CPU
 	$(VOC_RUN) --rehearse --out build/rehearse_voc $(VOC)
+
+reproduce-mini: build ## train the shipped mini networks again, from pictures to Table 1, beside the committed table: MINI="--scale 1/50"
+	$(BIN)/python reproduce/mini.py $(MINI)
 
 wheel: $(LOCKED) ## dist/: one wheel for every Python 3.10 and later and every torch from 2.10 on
 	rm -f dist/repro-*.whl

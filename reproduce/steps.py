@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from repro.errors import ReproError
+from repro.errors import CheckFailed, ReproError
 from repro.files import write_atomic
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -166,7 +166,8 @@ class Steps:
 
 
 def main(work: Callable[[], None]) -> int:
-    """Exit status of a script whose steps ``work`` runs: 0 done, 75 out of time, 2 an error of ours, 130 Ctrl-C."""
+    """Exit status of a script whose steps ``work`` runs: 0 done, 1 a check failed, 2 another error of ours, 75 out of
+    time, 130 Ctrl-C."""
     try:
         work()
     except OutOfTime as stop:
@@ -174,7 +175,7 @@ def main(work: Callable[[], None]) -> int:
         return AGAIN
     except ReproError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, CheckFailed) else 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on", file=sys.stderr)
         return 130
