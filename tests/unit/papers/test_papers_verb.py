@@ -11,7 +11,7 @@ from PIL import Image
 
 from repro.cli.main import main
 from repro.cli.segment_files import find_jobs, write_labels
-from repro.papers import registry
+from repro.papers import gallery, registry
 
 
 @pytest.fixture
@@ -84,6 +84,19 @@ def test_seeded_weights_of_deconvnets_pipeline(
     assert main(command) == 0
     assert "mini: seeded weights (seed 3), so the labels mean nothing" in capsys.readouterr().out
     assert sorted(p.name for p in out.rglob("*.png")) == ["a.seeded.png", "a.seeded.png"]
+
+
+def test_gallery_says_whose_weights_they_are(photograph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = []
+    monkeypatch.setattr(gallery, "montage", lambda rows, names: said.extend(names) or np.zeros((9, 9, 3), np.uint8))
+    _, mini = registry.network("fcn8s_mini")
+    unknown = dataclasses.replace(mini, name="other", weights="")
+    monkeypatch.setattr(registry, "network", lambda name: (None, mini if name == mini.name else unknown))
+    command = ["gallery", str(photograph), "-o", str(tmp_path / "all.png"), "--network", "fcn8s_mini", "other"]
+    monkeypatch.setattr("sys.argv", command)
+    gallery.main()
+    assert said == ["photograph", "fcn8s_mini (mini)", "other (seeded, 7)"]
+    assert (tmp_path / "all.png").is_file()
 
 
 def test_pictures_have_the_networks_own_colours(photograph: Path, tmp_path: Path) -> None:
