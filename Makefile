@@ -79,6 +79,10 @@ VOC_RUN = $(BIN)/python reproduce/voc.py --train $(VOC_TRAIN) --val $(VOC_VAL) -
 reproduce-voc-h200: cuda ## full-size DeconvNet and FCN-8s on real photographs, on one GPU: VOC_TRAIN=, VOC_VAL=, VGG=, VOC="--minutes 9"
 	$(VOC_RUN) --results benchmarks/results/voc_h200 $(VOC)
 
+reproduce-small-voc: build ## the shipped small DeconvNet on real photographs, an hour and a quarter of a core: VOC_TRAIN=, VOC_VAL=, VGG=, VOC="…"
+	$(BIN)/python reproduce/small_voc.py --train $(VOC_TRAIN) --val $(VOC_VAL) --vgg $(VGG) \
+	  --results benchmarks/results/small_voc $(VOC)
+
 rehearse-voc: build ## the same way at a hundredth of the scale, on the CPU
 	$(VOC_RUN) --rehearse --out build/rehearse_voc $(VOC)
 

@@ -34,13 +34,13 @@ def convert(
     *,
     net: Net | None = None,
     version: str | None = None,
-    float32: bool = False,
+    dtype: type[np.floating] | None = None,
 ) -> Model:
     """Write the weights of `source` to `target`, each format by its file's suffix; returns what was read.
 
     net: flat files then hold its state_dict (`source` gives its values). version: "V1" or "V2" of a .caffemodel, by
-    default as in the source. float32: store float16 and float64 as float32. The target is complete or not there.
-    Raises FormatError, WeightsError, InputError, and UnsupportedError where a package is missing.
+    default as in the source. dtype: np.float32 or np.float16 to store all values as that. The target is complete or not
+    there. Raises FormatError, WeightsError, InputError, and UnsupportedError where a package is missing.
     """
     source, target = Path(source), Path(target)
     for path, word in ((source, "read"), (target, "write")):
@@ -49,8 +49,8 @@ def convert(
     if not target.parent.is_dir():
         raise InputError(f"{target}: the folder {target.parent} does not exist")
     model = read_weights(source, net)
-    if float32:
-        model = _as_float32(model)
+    if dtype is not None:
+        model = _stored_as(model, dtype)
     if target.suffix in CAFFE:
         usual = model.version if model.version in ("V1", "V2") else "V2"
         chosen = "HDF5" if target.suffix == ".h5" else version or usual
@@ -108,11 +108,20 @@ def _of_state(net: Net, arrays: Arrays, path: Path) -> Model:
     return Model(net.spec.name, "V2", path, tuple(layers))
 
 
-def _as_float32(model: Model) -> Model:
-    layers = tuple(
-        replace(layer, blobs=tuple(replace(b, array=b.array.astype(np.float32, copy=False)) for b in layer.blobs))
-        for layer in model.layers
-    )
+def _stored_as(model: Model, dtype: type[np.floating]) -> Model:
+    """The values as `dtype`; InputError where a finite one lies beyond what that can hold."""
+
+    def stored(layer: WeightLayer, blob: WeightBlob) -> WeightBlob:
+        with np.errstate(over="ignore"):
+            array = blob.array.astype(dtype, copy=False)
+        if np.isinf(array).sum() > np.isinf(blob.array).sum():
+            raise InputError(
+                f"{model.path}: layer '{layer.name}' has values up to {np.abs(blob.array).max():g}, beyond the largest "
+                f"{np.dtype(dtype)}, {np.finfo(dtype).max:g}"
+            )
+        return replace(blob, array=array)
+
+    layers = tuple(replace(layer, blobs=tuple(stored(layer, b) for b in layer.blobs)) for layer in model.layers)
     return replace(model, layers=layers)
 
 

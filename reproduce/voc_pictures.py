@@ -15,15 +15,16 @@ from repro.errors import InputError
 from repro.files import write_atomic
 
 
-def split_off(voc: VocFolder, split: str, out: Path, scale: float, held_out: int) -> dict[str, int]:
+def split_off(voc: VocFolder, split: str, out: Path, scale: float, held_out: int, first: int = 0) -> dict[str, int]:
     """A VOC folder in ``out`` that leads to the same pictures, with lists train and val of ``scale`` of a split: every
-    k-th picture is in val, ``held_out`` at scale 1. Returns how many are in each."""
+    k-th picture from number ``first`` on is in val, ``held_out`` at scale 1. Returns how many are in each."""
     names = voc.ids(split)
     kept = names[:: max(1, round(1 / scale))]
     count = max(2, round(held_out * scale))
     if len(kept) < 2 * count:
         raise InputError(f"{voc.root}: {len(kept)} pictures at scale {scale:g}; {count} cannot be held out of them")
-    held = set(kept[:: len(kept) // count][:count])
+    apart = len(kept) // count
+    held = set(kept[min(first, apart - 1) :: apart][:count])
     lists = {"train": [n for n in kept if n not in held], "val": [n for n in kept if n in held]}
     (out / "ImageSets" / "Segmentation").mkdir(parents=True, exist_ok=True)
     for kind in ("JPEGImages", "SegmentationClass", "SegmentationObject"):

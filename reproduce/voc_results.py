@@ -8,6 +8,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,13 @@ def seconds_per_iteration(records: Path) -> float:
     return statistics.median(each[len(each) // 2 :])
 
 
-def collect(out: Path, results: Path, about: dict[str, Any]) -> str:
+def collect(
+    out: Path, results: Path, about: dict[str, Any], stages: Sequence[str] = ("stage1", "stage2", "fcn")
+) -> str:
     """Copy and draw everything into ``results``; returns the table's means as a line."""
     results.mkdir(parents=True, exist_ok=True)
     logs = []
-    for name in ("stage1", "stage2", "fcn"):
+    for name in stages:
         shutil.copyfile(out / name / "train.log", results / f"{name}.log")
         logs.append(results / f"{name}.log")
     for suffix in ("md", "json"):

@@ -12,6 +12,9 @@ from repro.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
+# as repro.papers.deconvnet.models has them; named here because that imports torch (a test compares the two)
+DECONVNETS = ("deconvnet", "mini", "small-voc")
+
 
 def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments that say how a prototxt is read."""

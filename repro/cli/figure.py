@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from repro.cli.arguments import DECONVNETS
 from repro.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 def _common(parser: argparse.ArgumentParser, weights: str) -> None:
     add = parser.add_argument
     add("-o", "--output", required=True, type=Path, metavar="FILE.png")
-    add("--model", default="mini", choices=("mini", "deconvnet"), help="network (default: mini, which is shipped)")
+    add("--model", default="mini", choices=DECONVNETS, help="network (default: mini, which is shipped)")
     add("--weights", metavar="PATH", help=weights)
     add("--prototxt", metavar="FILE", help="a network of your own in DeconvNet's place, with --weights")
     add("--recipe", default="release", choices=("release", "release_matlab", "paper"), help="default: release")

@@ -8,7 +8,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from repro.cli.arguments import add_recipe_arguments
+from repro.cli.arguments import DECONVNETS, add_recipe_arguments
 from repro.errors import ReproError
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a VOC2012 folder, the one above it, or a set of `repro data shapes`",
     )
     add("--split", default="val", metavar="NAME|FILE", help="list in ImageSets/Segmentation, or a file (default: val)")
-    add("--rows", default=ALL_ROWS, metavar="A,B", help=f"default: {ALL_ROWS}")
+    add("--rows", metavar="A,B", help=f"default: all that the model has nets for, of {ALL_ROWS}")
     add("--limit", type=int, metavar="N", help="the first N images only")
     add("--out", default="table1", metavar="DIR", help="results, tables, pictures, records (default: table1)")
     add("--resume", action="store_true", help="go on with the run in --out")
-    add("--model", default="deconvnet", choices=("deconvnet", "mini"), help="default: deconvnet (the authors' weights)")
+    add("--model", default="deconvnet", choices=DECONVNETS, help="default: deconvnet (the authors' weights)")
     add("--weights", metavar="DIR", help="folder of the model's .caffemodel files (default: weights/)")
     add("--prototxt", metavar="FILE", help="a network of your own in DeconvNet's place (weights under the usual name)")
     add("--fcn-prototxt", metavar="FILE", help="the same for FCN-8s")

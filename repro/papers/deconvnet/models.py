@@ -44,6 +44,12 @@ MODELS: dict[str, Model] = {
         # set it was trained on (60 pictures: 36.3 without, 42.5 with the release's, 47.8 with this one)
         changes={"min_side": 48, "whole_image": True, "crf": "pydensecrf_readme"},
     ),
+    "small-voc": Model(
+        prototxt="deconvnet_small_voc/deploy",
+        weights="deconvnet_small_voc.caffemodel",
+        where="it ships with the project, so this installation is incomplete; or name a file with --weights",
+        changes={"min_side": 56, "whole_image": True},
+    ),
 }
 
 
@@ -95,6 +101,8 @@ def load_fcn(
     prototxt: str | Path | None = None,
 ) -> tuple[NetScorer, Recipe]:
     """FCN-8s, the other member of a named model's ensemble, and the recipe with its changes; as `load_model`."""
+    if name in MODELS and name not in FCN_MODELS:
+        raise InputError(f"model '{name}' has no FCN-8s beside it, so no ensemble; {' and '.join(FCN_MODELS)} have one")
     model = _named(FCN_MODELS, name)
     return _scorer(model, weights, device, numerics, prototxt), _changed(recipe, model)
 

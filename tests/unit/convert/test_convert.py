@@ -118,7 +118,7 @@ def test_float32_widens_and_narrows(odd: Path, tmp_path: Path) -> None:
     write_caffemodel(tmp_path / "half.caffemodel", [("ip", "InnerProduct", [values(7, dtype=np.float16)])])
     with pytest.raises(InputError, match="float16"):
         convert(tmp_path / "half.caffemodel", tmp_path / "a.caffemodel", version="V1")
-    convert(odd, tmp_path / "b.caffemodel", float32=True)
+    convert(odd, tmp_path / "b.caffemodel", dtype=np.float32)
     assert {b.array.dtype.name for layer in read_caffemodel(tmp_path / "b.caffemodel").layers for b in layer.blobs} == {
         "float32"
     }

@@ -11,12 +11,12 @@ from typing import Any
 from repro.data.voc import VocFolder, read_ids
 from repro.errors import InputError
 from repro.files import sha256_of
-from repro.papers.deconvnet.models import load_fcn, load_model
+from repro.papers.deconvnet.models import FCN_MODELS, load_fcn, load_model
 from repro.papers.deconvnet.recipe import Recipe, resolve_recipe
 from repro.papers.deconvnet.recipe_text import with_settings
 from repro.papers.deconvnet.sources import EDGE_BOXES, box_source
 from repro.papers.deconvnet.table1.records import RunFolder
-from repro.papers.deconvnet.table1.rows import Row, check_recipe, rows_named
+from repro.papers.deconvnet.table1.rows import ROWS, Row, check_recipe, rows_named
 from repro.papers.deconvnet.table1.run import Pass, has_truth
 from repro.papers.deconvnet.table1.score_cache import ScoreCache
 from repro.papers.deconvnet.table1.scoring import PhotographScorer
@@ -32,7 +32,7 @@ class Options:
     voc: str
     out: str
     split: str = "val"
-    rows: str = "DeconvNet,DeconvNet+CRF,EDeconvNet,EDeconvNet+CRF,FCN8s"
+    rows: str | None = None
     limit: int | None = None
     resume: bool = False
     model: str = "deconvnet"
@@ -78,7 +78,7 @@ def make_plan(options: Options) -> Plan:
         raise InputError(f"--cache {options.cache}: gigabytes expected, 0 for none")
     voc = VocFolder(options.voc)
     names = _names(voc, options)
-    rows = rows_named(options.rows)
+    rows = rows_named(usual_rows(options.model) if options.rows is None else options.rows)
     skip = options.on_error == "skip"
     if not skip:
         voc.require(names, "image")
@@ -98,6 +98,11 @@ def make_plan(options: Options) -> Plan:
     scorer = PhotographScorer(deconv, fcn, source, recipe, cache, stages)
     work = Pass(voc, rows, recipe, scorer, folder, stages, scored, skip, options.device, _boxes(options))
     return Plan(tuple(names), rows, _about(options), folder, work, cache)
+
+
+def usual_rows(model: str) -> tuple[str, ...]:
+    """All rows; of a model without an FCN-8s beside it, those that need none."""
+    return tuple(row.name for row in ROWS.values() if model in FCN_MODELS or not row.fcn)
 
 
 def _boxes(options: Options) -> Path | None:
