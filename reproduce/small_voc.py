@@ -67,7 +67,10 @@ class Run:
         options = self.options
         self.lists()
         start = self.out / "start.npz"
-        self.steps.call("factor", lambda: factor(options.vgg, self.data, start), [str(options.vgg), RANKS])
+        count = max(BATCH, round(OBSERVED * options.scale))
+        self.steps.call(
+            "factor", lambda: factor(options.vgg, self.data, start, count), [str(options.vgg), RANKS, count]
+        )
         trained = self.train("stage1", NETS / "solver_stage_1.prototxt", start)
         trained = self.train("stage2", NETS / "solver_stage_2.prototxt", trained)
         self.fold(trained)
@@ -137,12 +140,12 @@ class Run:
         }
 
 
-def factor(vgg: Path, data: Path, out: Path) -> int:
+def factor(vgg: Path, data: Path, out: Path, count: int) -> int:
     """VGG-16 factored on crops of stage 1, without what the small net replaces; how many crops were looked at."""
     listed = (data / "stage_1_train_imgset" / "train.txt").read_text().splitlines()
     crops = sorted({line.split()[0] for line in listed})
     order = np.random.default_rng(1).permutation(len(crops))
-    images = [_crop(data / "VOC2012" / crops[i].lstrip("/")) for i in order[:OBSERVED]]
+    images = [_crop(data / "VOC2012" / crops[i].lstrip("/")) for i in order[:count]]
     batches = [torch.from_numpy(np.stack(images[i : i + BATCH])) for i in range(0, len(images), BATCH)]
     with np.load(vgg, allow_pickle=False) as arrays:
         factored = factor_vgg16(dict(arrays), RANKS, batches)

@@ -14,6 +14,7 @@ import torch
 
 from repro import Net
 from repro.caffe import Model, read_caffemodel, write_caffemodel
+from repro.cli.main import main as cli
 from repro.convert import convert, read_weights
 from repro.errors import FormatError, InputError, ReproError, WeightsError
 
@@ -180,3 +181,17 @@ def test_the_verb(odd: Path, tmp_path: Path) -> None:
     done = subprocess.run([*command[:-1], str(tmp_path / "o.zip")], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
+
+
+def test_float16_halves_a_file_and_refuses_what_it_cannot_hold(tmp_path: Path) -> None:
+    """The values are the nearest float16; a legacy V1 source becomes V2, the only form that has them."""
+    write_caffemodel(tmp_path / "a.caffemodel", [("ip", "InnerProduct", [values(50, 40)])], version="V1")
+    assert cli(["convert", str(tmp_path / "a.caffemodel"), str(tmp_path / "h.caffemodel"), "--float16"]) == 0
+    (layer,) = read_caffemodel(tmp_path / "h.caffemodel").layers
+    assert layer.blobs[0].array.dtype == np.float16
+    assert np.array_equal(layer.blobs[0].array.ravel(), values(50, 40).astype(np.float16).ravel())
+    assert (tmp_path / "h.caffemodel").stat().st_size < 0.55 * (tmp_path / "a.caffemodel").stat().st_size
+    write_caffemodel(tmp_path / "big.caffemodel", [("ip", "InnerProduct", [np.float32([[1e5]])])])
+    with pytest.raises(InputError, match=r"layer 'ip' has values up to 100000, beyond the largest float16, 65504"):
+        convert(tmp_path / "big.caffemodel", tmp_path / "no.caffemodel", dtype=np.float16)
+    assert not (tmp_path / "no.caffemodel").exists()

@@ -11,14 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from repro.cli.arguments import DECONVNETS
 from repro.data.shapes import ShapesConfig
 from repro.errors import CheckFailed, DataError, FormatError, InputError
 from repro.evaluate.comp6 import Comp6Score, score_image
 from repro.papers.deconvnet import RECIPES
+from repro.papers.deconvnet.models import MODELS, load_fcn
 from repro.papers.deconvnet.table1 import expected
 from repro.papers.deconvnet.table1.outcome import Outcome, RowOutcome, outcome_of
 from repro.papers.deconvnet.table1.pages import as_csv, as_markdown, as_text
 from repro.papers.deconvnet.table1.pictures import chart
+from repro.papers.deconvnet.table1.plan import usual_rows
 from repro.papers.deconvnet.table1.published import PublishedRow, published_rows, within
 from repro.papers.deconvnet.table1.records import Record, RunFolder
 from repro.papers.deconvnet.table1.rows import ROWS, check_recipe, row_labels, rows_named
@@ -231,3 +234,14 @@ def test_a_stage_inside_another_counts_for_itself() -> None:
     assert stages.calls == {"outer": 1, "inner": 2}
     assert peak_memory()["process"] > 10**7
     assert VOC_CLASSES[0] == "background"
+
+
+def test_a_model_without_an_fcn_has_the_rows_that_need_none() -> None:
+    assert usual_rows("small-voc") == ("DeconvNet", "DeconvNet+CRF")
+    assert usual_rows("mini") == tuple(ROWS)
+    with pytest.raises(InputError, match="'small-voc' has no FCN-8s beside it"):
+        load_fcn("small-voc", None, RECIPES["release"])
+
+
+def test_the_models_the_command_line_offers_are_those_there_are() -> None:
+    assert set(DECONVNETS) == set(MODELS)
