@@ -54,7 +54,7 @@ def convert(
     if target.suffix in CAFFE:
         usual = model.version if model.version in ("V1", "V2") else "V2"
         chosen = "HDF5" if target.suffix == ".h5" else version or usual
-        layers = ((layer.name, layer.type, [b.array.reshape(b.shape) for b in layer.blobs]) for layer in model.layers)
+        layers = ((layer.name, layer.type, layer.blobs) for layer in model.layers)
         write_caffemodel(target, layers, name=model.name, version=chosen)
         return model
     if net is None:

@@ -2,9 +2,10 @@
 
     python reproduce/small_voc.py --train VOC256 --val VOC2012 --vgg vgg16_conv.npz --out out/small_voc
 
-VGG-16's convolutions are factored on crops of the training photographs (`repro.papers.deconvnet.low_rank`), then come
-the paper's two stages, BN's statistics, and the table on photographs never trained on. An hour and a quarter of one CPU
-core. Interrupted, it goes on where it stood; `--scale 1/100` is a rehearsal.
+VGG-16's convolutions are factored on crops of the training photographs (`repro.papers.deconvnet.low_rank`). The paper
+has fc6 and fc7 from ImageNet too; a file of convolutions lacks them, so stage 0 trains them to tell the class of each
+crop. Then come the paper's two stages, BN's statistics, and the table on photographs never trained on. An hour of one
+CPU core. Interrupted, it goes on where it stood; `--scale 1/100` is a rehearsal.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from repro.data.voc import VocFolder
 from repro.files import write_atomic
 from repro.papers.deconvnet.low_rank import factor_vgg16
 from repro.papers.deconvnet.recipe import MEAN_BGR_TRAINING
+from repro.report.palette import VOID
 
 NETS = ROOT / "prototxt" / "deconvnet_small_voc"
 WEIGHTS = "deconvnet_small_voc.caffemodel"
@@ -36,6 +38,7 @@ RANKS = {
     "conv4_2": 112, "conv4_3": 112, "conv5_1": 80, "conv5_2": 80, "conv5_3": 64,
 }  # fmt: skip
 OBSERVED, BATCH = 384, 32
+STAGES = ("stage0", "stage1", "stage2")
 
 
 def arguments() -> argparse.Namespace:
@@ -71,13 +74,13 @@ class Run:
         self.steps.call(
             "factor", lambda: factor(options.vgg, self.data, start, count), [str(options.vgg), RANKS, count]
         )
-        trained = self.train("stage1", NETS / "solver_stage_1.prototxt", start)
-        trained = self.train("stage2", NETS / "solver_stage_2.prototxt", trained)
+        self.steps.call("classes", lambda: {name: list_classes(self.data, name) for name in ("train", "val")})
+        trained = start
+        for stage in STAGES:
+            trained = self.train(stage, trained)
         self.fold(trained)
         self.table()
-        print(
-            self.steps.call("results", lambda: collect(self.out, options.results, self.about(), ("stage1", "stage2")))
-        )
+        print(self.steps.call("results", lambda: collect(self.out, options.results, self.about(), STAGES)))
         print(f"in {options.results}; weights: {self.out / 'weights' / WEIGHTS}")
 
     def lists(self) -> None:
@@ -95,7 +98,8 @@ class Run:
             command = [*REPRO, "data", stage, *common, *extra]
             self.steps.run(f"{stage}-data", command, go_on=lambda command=command: command)
 
-    def train(self, name: str, solver: Path, start: Path) -> Path:
+    def train(self, name: str, start: Path) -> Path:
+        solver = NETS / f"solver_stage_{name[-1]}.prototxt"
         iterations = [] if self.options.scale == 1 else ["--max-iter", max(2, round(1000 * self.options.scale))]
         # one thread: the same bits whatever else the machine does, and two gain little on layers of this size
         common = [solver, "--data", self.data, "--threads", 1, "--workers", 1, "--cache", 1024, *iterations]
@@ -155,6 +159,21 @@ def factor(vgg: Path, data: Path, out: Path, count: int) -> int:
     write_atomic(out, beside.read_bytes())
     beside.unlink()
     return len(images)
+
+
+def list_classes(data: Path, name: str) -> int:
+    """Stage 1's crops with the class of their object, one line each; how many. A class whose mask is all void has none."""
+    lines, known = [], {}
+    for pair in (data / "stage_1_train_imgset" / f"{name}.txt").read_text().splitlines():
+        image, mask = pair.split()
+        if mask not in known:
+            labels = cv2.imread(str(data / "VOC2012" / mask.lstrip("/")), cv2.IMREAD_GRAYSCALE)
+            known[mask] = max(set(np.unique(labels).tolist()) - {0, VOID}, default=None)
+        if known[mask] is not None:
+            lines.append(f"{image} {known[mask]}\n")
+    (data / "stage_0_train_imgset").mkdir(exist_ok=True)
+    write_atomic(data / "stage_0_train_imgset" / f"{name}.txt", "".join(lines))
+    return len(lines)
 
 
 def _crop(path: Path) -> np.ndarray:

@@ -99,7 +99,7 @@ def read_binaryproto(path: str | os.PathLike[str]) -> np.ndarray:
 
 def write_caffemodel(
     path: str | os.PathLike[str],
-    layers: Iterable[tuple[str, str, Sequence[np.ndarray]]],
+    layers: Iterable[tuple[str, str, Sequence[np.ndarray | WeightBlob]]],
     *,
     name: str = "",
     version: str | None = None,
@@ -108,14 +108,15 @@ def write_caffemodel(
     """Writes layers (name, V2 type, blobs) as a .caffemodel, layer by layer, and puts it in place when it is complete.
 
     Blobs are float32, or in a V2 file float64 or float16 (as NVIDIA's raw values). V1 has only 4-D shapes: fewer axes
-    get leading ones. ``net`` adds each layer's bottoms, tops and parameters, as Caffe's own snapshots have them. Input
-    layers have no place in V1 and are left out there. ``version`` "HDF5" (the default for a path that ends in .h5)
-    writes names and blobs alone.
+    get leading ones. A WeightBlob in that form keeps it in V2 too: Caffe takes its 1×1×1×64 for a bias of 64, but not
+    the same sizes in the new form. ``net`` adds each layer's bottoms, tops and parameters, as Caffe's own snapshots
+    have them. Input layers have no place in V1 and are left out there. ``version`` "HDF5" (the default for a path that
+    ends in .h5) writes names and blobs alone.
     InputError for other dtypes, more than four axes in V1, and types without a V1 number.
     """
     version = _version(path, version)
     if version == "HDF5":
-        hdf5.write_layers(Path(path), layers)
+        hdf5.write_layers(Path(path), ((name, type_, [_array_of(b) for b in blobs]) for name, type_, blobs in layers))
         return
     known = schema(net.dialect if net is not None and net.dialect != "bvlc" else _V1_NAMES)
     root = Message(known, known.message("NetParameter"))
@@ -263,10 +264,15 @@ def _layer_message(known: Schema, name: str, type_: str, spec: Message | None, v
     return downgrade_layer(layer) if version == "V1" else layer
 
 
-def _blob_message(known: Schema, array: np.ndarray, legacy: bool, label: str) -> Message:
-    array = np.asarray(array)
-    if array.dtype not in (np.float16, np.float32, np.float64) or (legacy and array.dtype != np.float32):
-        expected = "float32" if legacy else "float16, float32 or float64"
+def _array_of(values: np.ndarray | WeightBlob) -> np.ndarray:
+    return values.array.reshape(values.shape) if isinstance(values, WeightBlob) else np.asarray(values)
+
+
+def _blob_message(known: Schema, values: np.ndarray | WeightBlob, v1: bool, label: str) -> Message:
+    legacy = v1 or (isinstance(values, WeightBlob) and values.legacy)
+    array = _array_of(values)
+    if array.dtype not in (np.float16, np.float32, np.float64) or (v1 and array.dtype != np.float32):
+        expected = "float32" if v1 else "float16, float32 or float64"
         raise InputError(f"{label}: dtype {array.dtype}; expected {expected}")
     if array.dtype == np.float16:
         # a field of NVIDIA's fork, which the dialects' own schemas lack

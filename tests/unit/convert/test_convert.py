@@ -191,6 +191,8 @@ def test_float16_halves_a_file_and_refuses_what_it_cannot_hold(tmp_path: Path) -
     assert layer.blobs[0].array.dtype == np.float16
     assert np.array_equal(layer.blobs[0].array.ravel(), values(50, 40).astype(np.float16).ravel())
     assert (tmp_path / "h.caffemodel").stat().st_size < 0.55 * (tmp_path / "a.caffemodel").stat().st_size
+    # Caffe matches an old 1 x 1 x 1 x 40 with a bias of 40, never a new one
+    assert layer.blobs[0].legacy
     write_caffemodel(tmp_path / "big.caffemodel", [("ip", "InnerProduct", [np.float32([[1e5]])])])
     with pytest.raises(InputError, match=r"layer 'ip' has values up to 100000, beyond the largest float16, 65504"):
         convert(tmp_path / "big.caffemodel", tmp_path / "no.caffemodel", dtype=np.float16)
