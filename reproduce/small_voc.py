@@ -162,7 +162,7 @@ def factor(vgg: Path, data: Path, out: Path, count: int) -> int:
 
 
 def list_classes(data: Path, name: str) -> int:
-    """Stage 1's crops with the class of their object, one line each; how many. A class whose mask is all void has none."""
+    """List stage 1's crops with the class of their object; how many. A crop that is all void has none."""
     lines, known = [], {}
     for pair in (data / "stage_1_train_imgset" / f"{name}.txt").read_text().splitlines():
         image, mask = pair.split()
