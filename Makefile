@@ -11,8 +11,8 @@ LOCKED := $(VENV)/.locked
 PACKAGE := $(VENV)/.package
 EXTENSION := repro/_C.so
 
-.PHONY: help demo test test-all reproduce-mini reproduce-camvid reproduce-voc-h200 rehearse-voc fuzz lint types format build cuda gpu wheel \
-  wheel-test clean
+.PHONY: help demo test test-all reproduce-mini reproduce-small-voc reproduce-camvid reproduce-voc-h200 rehearse-voc fuzz lint \
+  types format build cuda gpu wheel wheel-test clean
 .DELETE_ON_ERROR:
 
 help: ## this list
