@@ -116,7 +116,7 @@ class Run:
     def fold(self, trained: Path) -> None:
         found = self.out / "weights"
         found.mkdir(exist_ok=True)
-        batches = max(2, round(200 * self.options.scale))
+        batches = max(2, round(100 * self.options.scale))
         whole = self.out / "folded.caffemodel"
         net = NETS / "make_bn_testable.prototxt"
         self.steps.run(
