@@ -85,7 +85,7 @@ def _network(
 
 
 ADE20K = tuple(f"class {label}" for label in range(150))
-# no palette of ADE20K's is at hand: colours far apart, by the golden ratio
+# no palette of ADE20K's is at hand: each channel steps by an odd number, so all 150 colours differ
 ADE20K_COLOURS = tuple(((label * 97) % 256, (label * 57 + 80) % 256, (label * 151 + 160) % 256) for label in range(150))
 
 SYSTEM = System(

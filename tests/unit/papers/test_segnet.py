@@ -28,6 +28,7 @@ def test_any_size_comes_back_as_it_went_in(name: str, size: tuple[int, int]) -> 
     assert summary.layers[-1].shapes[0][2:] == size
 
 
+@pytest.mark.slow
 def test_at_their_own_size_nothing_changes() -> None:
     x = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 3, 360, 480)).astype(np.float32))
     written = Net(PROTOTXT / "segnet_basic_deploy.prototxt", seed=1)
