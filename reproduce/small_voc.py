@@ -25,6 +25,7 @@ from voc_pictures import split_off
 from voc_results import collect
 
 from repro.data.voc import VocFolder
+from repro.errors import WeightsError
 from repro.files import write_atomic
 from repro.net import Net
 from repro.papers.deconvnet.low_rank import factor_vgg16
@@ -70,6 +71,7 @@ class Run:
 
     def work(self) -> None:
         options = self.options
+        require_inputs(options)
         self.lists()
         start = self.out / "start.npz"
         count = max(BATCH, round(OBSERVED * options.scale))
@@ -146,6 +148,15 @@ class Run:
             "pictures": self.steps.done["pictures"]["result"],
             "seconds": {name: stamp["seconds"] for name, stamp in self.steps.done.items()},
         }
+
+
+def require_inputs(options: argparse.Namespace) -> None:
+    """Say what is missing before anything is done: WeightsError, DataError."""
+    if not options.vgg.is_file():
+        raise WeightsError(f"{options.vgg}: no such file; VGG-16's convolutions are expected as an .npz (--vgg)")
+    for folder, split in ((options.train, options.split), (options.val, "val")):
+        voc = VocFolder(folder)
+        voc.require(voc.ids(split), "image", "class")
 
 
 def factor(vgg: Path, data: Path, out: Path, count: int) -> int:
