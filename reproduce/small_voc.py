@@ -21,11 +21,10 @@ import cv2
 import numpy as np
 import torch
 from steps import REPRO, ROOT, Steps, main, newest_snapshot, training
-from voc_pictures import split_off
+from voc_pictures import require_inputs, split_off
 from voc_results import collect
 
 from repro.data.voc import VocFolder
-from repro.errors import WeightsError
 from repro.files import write_atomic
 from repro.net import Net
 from repro.papers.deconvnet.low_rank import factor_vgg16
@@ -148,15 +147,6 @@ class Run:
             "pictures": self.steps.done["pictures"]["result"],
             "seconds": {name: stamp["seconds"] for name, stamp in self.steps.done.items()},
         }
-
-
-def require_inputs(options: argparse.Namespace) -> None:
-    """Say what is missing before anything is done: WeightsError, DataError."""
-    if not options.vgg.is_file():
-        raise WeightsError(f"{options.vgg}: no such file; VGG-16's convolutions are expected as an .npz (--vgg)")
-    for folder, split in ((options.train, options.split), (options.val, "val")):
-        voc = VocFolder(folder)
-        voc.require(voc.ids(split), "image", "class")
 
 
 def factor(vgg: Path, data: Path, out: Path, count: int) -> int:

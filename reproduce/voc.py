@@ -24,11 +24,11 @@ from typing import Any
 import torch
 from steps import REPRO, Steps, main, training
 from voc_nets import STAGES, Stage, sized_net, write_fcn_start, write_solver
-from voc_pictures import enlarged_copies, split_off
+from voc_pictures import enlarged_copies, require_inputs, split_off
 from voc_results import collect, seconds_per_iteration
 
 from repro.data.voc import VocFolder
-from repro.errors import DeviceError, InputError, WeightsError
+from repro.errors import DeviceError, InputError
 
 # of the minutes for training: the paper's 2 and 4 days, and as much for FCN-8s as for stage 1
 SHARES = {"stage1": 0.25, "stage2": 0.5, "fcn": 0.25}
@@ -87,11 +87,7 @@ def check(options: argparse.Namespace) -> None:
         raise InputError(
             f"--scale {options.scale} (0 to 1) or --minutes-total {options.minutes_total}: nothing would fit"
         )
-    if not options.vgg.is_file():
-        raise WeightsError(f"{options.vgg}: no such file; VGG-16's convolutions are expected (--vgg)")
-    for folder, split in ((options.train, options.split), (options.val, "val")):
-        voc = VocFolder(folder)
-        voc.require(voc.ids(split), "image", "class")
+    require_inputs(options)
     if options.device.startswith("cuda") and not torch.cuda.is_available():
         raise DeviceError(
             f"torch {torch.__version__} sees no CUDA device; --rehearse takes the same way on the CPU, --device cpu "

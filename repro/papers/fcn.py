@@ -6,7 +6,7 @@ the coarser net become a start by `repro surgery` (repro.surgery); Crop layers f
 
 from __future__ import annotations
 
-from repro.papers.deconvnet.system import mini_means
+from repro.papers.deconvnet.system import means
 from repro.papers.inference.preprocess import Preprocess
 from repro.papers.inference.settings import Inference
 from repro.papers.inference.whole import Whole
@@ -31,7 +31,7 @@ _MEASURED = (
     Measured("max stride", "AlexNet", 32, _COUNTED, _TABLE_1),
     Measured("max stride", "VGG16", 32, _COUNTED, _TABLE_1),
     Measured("max stride", "GoogLeNet", 32, _COUNTED, _TABLE_1),
-    Measured("FCN-8s mini, generated pictures", "mean IU", mini_means()["FCN8s"], _SHAPES),
+    Measured("FCN-8s mini, generated pictures", "mean IU", means("mini")["FCN8s"], _SHAPES),
     Measured("best of any map of stride 32", "mean IU", 89.2, _BOUND),
     Measured("best of any map of stride 16", "mean IU", 96.3, _BOUND),
     Measured("best of any map of stride 8", "mean IU", 99.5, _BOUND),
@@ -152,7 +152,7 @@ SYSTEM = System(
     ),
     published=published("fcn"),
     measured=_MEASURED,
-    ours=f"mini {mini_means()['FCN8s']:.1f} (40 generated pictures)",
+    ours=f"mini {means('mini')['FCN8s']:.1f} (40 generated pictures)",
     notes=(
         "Table 1's 907 for GoogLeNet is the field with the 7×7 average pooling, which the text says was left out; "
         "without it the field is 715.",

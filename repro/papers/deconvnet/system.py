@@ -43,14 +43,9 @@ def means(model: str) -> dict[str, float]:
     return {row: values["mean"][0] for row, values in run["rows"].items()}
 
 
-def mini_means() -> dict[str, float]:
-    """`means` of the mini networks, FCN-8s among them."""
-    return means("mini")
-
-
 def _measured() -> tuple[Measured, ...]:
     photographs = tuple(Measured(row, "mean", mean, _SMALL_VOC, TABLE_1) for row, mean in means("small-voc").items())
-    return (*photographs, *(Measured(f"mini: {row}", "mean", mean, _MINI) for row, mean in mini_means().items()))
+    return (*photographs, *(Measured(f"mini: {row}", "mean", mean, _MINI) for row, mean in means("mini").items()))
 
 
 SYSTEM = System(
