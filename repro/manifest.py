@@ -29,9 +29,13 @@ _FIELDS: dict[str, type] = {
 _OPTIONAL: dict[str, type] = {
     "kind": str,
     "mirrors": list,
+    "home": str,
+    "archive": str,
+    "member": str,
     "sha1": str,
     "md5": str,
     "prototxt": str,
+    "also_fits": list,
     "preprocessing": dict,
 }
 KINDS = ("weights", "data", "proposals", "edges")
@@ -42,8 +46,10 @@ _DIGITS = {"sha256": 64, "sha1": 40, "md5": 32}
 class ListedFile:
     """One entry: digests are "" and ``bytes`` 0 where they are not known; `url` is "" for what ships here.
 
-    ``kind`` is one of KINDS; ``mirrors`` are further addresses of the same file. For weights: ``prototxt`` is the name
-    that ``paths.prototxt`` takes ("" where none is shipped); ``preprocessing`` says what the network expects of its
+    ``kind`` is one of KINDS; ``mirrors`` are further addresses of the same file. ``home``: a page that leads to it,
+    where no address gives it. ``archive``, ``member``: the addresses give an archive, kept under the first name, that
+    holds the file under the second. For weights: ``prototxt`` is the name that ``paths.prototxt`` takes ("" where none
+    is shipped), ``also_fits`` such names of further networks; ``preprocessing`` says what the network expects of its
     input (size in pixels, channel order, mean in that order, resampling).
     """
 
@@ -56,9 +62,13 @@ class ListedFile:
     licence: str
     kind: str = "weights"
     mirrors: tuple[str, ...] = ()
+    home: str = ""
+    archive: str = ""
+    member: str = ""
     sha1: str = ""
     md5: str = ""
     prototxt: str = ""
+    also_fits: tuple[str, ...] = ()
     preprocessing: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -109,13 +119,18 @@ def _entry(source: Path, number: int, entry: object) -> ListedFile:
     for name, kind in {**_FIELDS, **_OPTIONAL}.items():
         if name in entry and type(entry[name]) is not kind:
             raise FormatError(f"{where}: {name} = {entry[name]!r}; expected a {kind.__name__}")
-    if not re.fullmatch(r"[\w.-]+", entry["name"]) or entry["name"].startswith("."):
-        raise FormatError(f"{where}: name = {entry['name']!r}; expected a bare file name")
+    for name in ("name", "archive", "member"):
+        given = entry.get(name, "")
+        if (given or name == "name") and (not re.fullmatch(r"[\w.-]+", given) or given.startswith(".")):
+            raise FormatError(f"{where}: {name} = {given!r}; expected a bare file name")
+    if bool(entry.get("archive")) != bool(entry.get("member")):
+        raise FormatError(f"{where} ({entry['name']}): archive and member need each other")
     if entry.get("kind", "weights") not in KINDS:
         raise FormatError(f"{where} ({entry['name']}): kind = {entry['kind']!r}; expected one of {', '.join(KINDS)}")
     for name, digits in _DIGITS.items():
         if not re.fullmatch(rf"([0-9a-f]{{{digits}}})?", entry.get(name, "")):
             raise FormatError(f"{where} ({entry['name']}): {name} must be {digits} hex digits or empty")
-    if entry["bytes"] < 0 or not all(type(mirror) is str for mirror in entry.get("mirrors", [])):
-        raise FormatError(f"{where} ({entry['name']}): bytes must be not negative, mirrors addresses")
-    return ListedFile(**{**entry, "mirrors": tuple(entry.get("mirrors", []))})
+    lists = {name: tuple(entry.get(name, ())) for name in ("mirrors", "also_fits")}
+    if entry["bytes"] < 0 or not all(type(text) is str for texts in lists.values() for text in texts):
+        raise FormatError(f"{where} ({entry['name']}): bytes must be not negative, mirrors and also_fits texts")
+    return ListedFile(**{**entry, **lists})

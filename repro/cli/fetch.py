@@ -9,7 +9,7 @@ from pathlib import Path
 
 from repro.cli.progress import Step, progress
 from repro.errors import FetchError, InputError
-from repro.fetch import Downloaded, Expected, download, unpack
+from repro.fetch import Downloaded, Expected, download, take_member, unpack
 from repro.files import digests
 from repro.manifest import ListedFile, read
 
@@ -51,7 +51,9 @@ def listing(files: Sequence[ListedFile]) -> str:
         size = f"{file.bytes:,} bytes" if file.bytes else "size unknown"
         known = ", ".join(_expected(file).digests()) or "no digest known"
         lines += [f"{file.name}  [{file.kind}; {size}; {known}]", f"    {file.what}", f"    licence: {file.licence}"]
-        lines.append("    ships with the project" if file.shipped else f"    {file.url}")
+        packed = f" (as {file.member} in that archive)" if file.archive else ""
+        address = f"{file.url}{packed}" if file.url else f"no address of its own; see {file.home}"
+        lines.append("    ships with the project" if file.shipped else f"    {address}")
     return "\n".join(lines)
 
 
@@ -70,16 +72,38 @@ def _expected(file: ListedFile) -> Expected:
 
 def _fetch(file: ListedFile, args: argparse.Namespace) -> None:
     addresses = [args.source] if args.source else [url for url in (file.url, *file.mirrors) if url]
-    if not addresses:
-        raise InputError(f"{file.name} ships with the project and has no address; see weights/README.md")
     folder = args.output or (file.path.parent if file.kind == "weights" else Path())
     target = folder / file.name
+    if not addresses and file.home:
+        raise InputError(f"{file.name}: no address gives this file; get it by way of {file.home} and put it to "
+                         f"{target}, or name its address with --from")  # fmt: skip
+    if not addresses:
+        raise InputError(f"{file.name} ships with the project and has no address; see weights/README.md")
     expected = _expected(file)
     print(f"{file.name}: {file.what}\n  licence: {file.licence}\n  to: {target}")
     if not (target.exists() and _is_there(target, expected, args.force)):
-        _report(_download(addresses, target, expected, args.timeout))
+        if file.archive:
+            _from_archive(file, addresses, target, args.timeout)
+        else:
+            _report(_download(addresses, target, expected, args.timeout))
     if args.unpack:
         _unpack(target, folder, args.force)
+
+
+def _from_archive(file: ListedFile, addresses: Sequence[str], target: Path, timeout: float) -> None:
+    """The file out of its archive, which stays: it may hold others of the list."""
+    archive = target.with_name(file.archive)
+    if archive.is_file():
+        print(f"  {archive} is there")
+    else:
+        _report(_download(addresses, archive, Expected(), timeout))
+    take_member(archive, file.member, target)
+    known = _expected(file).digests()
+    found = digests(target, {"sha256", *known})
+    if any(found[name] != value for name, value in known.items()):
+        target.unlink()
+        raise FetchError(f"{archive}: '{file.member}' in it is another file than the one that is known; it is removed")
+    print(f"  {file.member} of {archive.name}: {target.stat().st_size:,} bytes; sha256 {found['sha256']}")
 
 
 def _is_there(target: Path, expected: Expected, force: bool) -> bool:

@@ -1,4 +1,7 @@
-"""Cityscapes' 19 classes that are scored, in the order of their training ids, with their colours."""
+"""Cityscapes' 19 classes that are scored, in the order of their training ids, with their colours.
+
+Source: cityscapesScripts, helpers/labels.py.
+"""
 
 from __future__ import annotations
 
@@ -11,4 +14,4 @@ COLOURS: tuple[tuple[int, int, int], ...] = (
     (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60), (255, 0, 0), (0, 0, 142),
     (0, 0, 70), (0, 60, 100), (0, 80, 100), (0, 0, 230), (119, 11, 32),
 )  # fmt: skip
-"""RGB per class, of cityscapesScripts' labels.py."""
+"""RGB per class."""

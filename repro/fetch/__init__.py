@@ -2,5 +2,6 @@
 
 from repro.fetch.archive import Unpacked, unpack
 from repro.fetch.download import Downloaded, Expected, download
+from repro.fetch.member import take_member
 
-__all__ = ["Downloaded", "Expected", "Unpacked", "download", "unpack"]
+__all__ = ["Downloaded", "Expected", "Unpacked", "download", "take_member", "unpack"]

@@ -19,6 +19,7 @@ SYSTEM = System(
             sizes=tuple(((n, 3, 320, 320), (n, 2, 320, 320)) for n in (1, 2)),
             # class by class: the score of one class goes in, the mask of that class comes out
             inference=None,
+            weights="DecoupledNet_Full_anno_inference.caffemodel",
             scores="seg-score",
             more_inputs=(("cls-score-masked", (20, 1, 1)),),
             train="decouplednet/decouplednet_train",

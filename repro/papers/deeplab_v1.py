@@ -64,9 +64,16 @@ SYSTEM = System(
             "largefov",
             20_505_429,
             "3",
+            weights="deeplab_largefov_train2_iter_8000.caffemodel",
             original=_original(f"{RELEASE}-COCO-LargeFOV__test", "largefov_deploy", 513, ("fc8_mat", "silence")),
         ),
-        _network("4x4", 65_140_565, "2", original=_original(f"{RELEASE}__test", "4x4_deploy", 514, ("fc8_crop_mat",))),
+        _network(
+            "4x4",
+            65_140_565,
+            "2",
+            weights="deeplab_vgg128_noup.caffemodel",
+            original=_original(f"{RELEASE}__test", "4x4_deploy", 514, ("fc8_crop_mat",)),
+        ),
         _network("4x4_r8", 65_140_565, "2", trains=False),
         _network("7x7", 134_346_581, "2"),
         _network(
@@ -74,6 +81,7 @@ SYSTEM = System(
             66_346_686,
             "3",
             crf="deeplab_v1_msc",
+            weights="deeplab_vgg128_ms_pool3.caffemodel",
             original=Original(
                 f"{RELEASE}-MSc__train",
                 "deeplab_v1/msc_train",
@@ -90,6 +98,7 @@ SYSTEM = System(
             21_711_550,
             "3",
             crf="deeplab_v1_msc",
+            weights="deeplab_msc_largefov.caffemodel",
             original=_original(
                 f"{RELEASE}-MSc-LargeFOV__test.b503ea0", "msc_largefov_deploy", 513, ("fc8_mat", "accuracy")
             ),

@@ -13,6 +13,8 @@ from repro.report.palette import VOC_CLASSES
 PREPROCESS = Preprocess("BGR", (104.008, 116.669, 122.675))
 # the release pads every photograph with the mean, below and right
 RELEASE = Whole((513, 513))
+# of both nets: in the one file the layers of each resolution have their own names
+RESNET = "deeplab_v2_resnet101_train2_iter_20000.caffemodel"
 # section 4.1: the maximum over the picture at 1, 0.75 and 0.5 of its size; each side 8k + 1, as the poolings want it
 THREE_SCALES = MultiScale(Whole(multiple=8, extra=1), (1.0, 0.75, 0.5), "max")
 COCOSTUFF = "nightrome__cocostuff__models__deeplab__cocostuff__config__deeplabv2"
@@ -24,6 +26,7 @@ def _network(
     name: str,
     parameters: int,
     strategy: Strategy,
+    weights: str = "",
     train: str = "",
     originals: tuple[Original, ...] = (),
 ) -> Network:
@@ -33,6 +36,7 @@ def _network(
         parameters=parameters,
         sizes=tuple(((1, 3, h, w), (1, 21, h, w)) for h, w in ((513, 513), (65, 33), (65, 65))),
         inference=Inference(PREPROCESS, strategy, crf="deeplab_v2_resnet"),
+        weights=weights,
         train=f"deeplab_v2/{train}_train" if train else "",
         solver=f"deeplab_v2/{train}_solver" if train else "",
         train_shapes=(("data", (1, 3, 65, 65)), ("label", (1, 1, 65, 65))) if train else (),
@@ -56,6 +60,7 @@ SYSTEM = System(
             "resnet101",
             44_153_980,
             THREE_SCALES,
+            weights=RESNET,
             originals=(
                 Original(
                     "isht7__pytorch-deeplab-resnet__data__test_Scale1",
@@ -70,6 +75,7 @@ SYSTEM = System(
             "resnet101_msc",
             44_153_980,
             RELEASE,
+            weights=RESNET,
             train="resnet101_msc",
             originals=(
                 _test_net(
@@ -83,6 +89,7 @@ SYSTEM = System(
             "vgg16_aspp_l",
             37_877_652,
             RELEASE,
+            weights="deeplab_v2_vgg16_train2_iter_20000.caffemodel",
             train="vgg16_aspp_l",
             originals=(
                 _test_net(
@@ -102,7 +109,14 @@ SYSTEM = System(
             ),
         ),
         _network("vgg16_aspp_s", 37_877_652, RELEASE, train="vgg16_aspp_s"),
-        _network("vgg16_largefov", 20_505_429, RELEASE, train="vgg16_largefov"),
+        # of v1, which has the same layers
+        _network(
+            "vgg16_largefov",
+            20_505_429,
+            RELEASE,
+            weights="deeplab_largefov_train2_iter_8000.caffemodel",
+            train="vgg16_largefov",
+        ),
     ),
     published=published("deeplab_v2"),
 )

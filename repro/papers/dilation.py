@@ -10,13 +10,17 @@ from repro.report.palette import VOC_CLASSES
 
 # predict.py of the release, as of its first version: BGR, the mean of VOC; 900 x 900 with the picture 186 from the edge
 VOC = Inference(Preprocess("BGR", (102.93, 111.36, 116.52)), Mirrored((900, 900), 186, 8), probabilities=True)
-# datasets/kitti.json: mean and colours; what the colours stand for is not written there
+# datasets/kitti.json: mean and colours. The colours are those of datasets/camvid.json, in its order, and each is the
+# one that CamVid's own label_colors.txt gives the class named here
 KITTI = Inference(
     Preprocess("BGR", (96.19429688, 95.55136972, 91.34692262)), Mirrored((852, 1640), 186, 8), probabilities=True
 )
 KITTI_COLOURS = (
     (128, 0, 0), (128, 128, 0), (128, 128, 128), (64, 0, 128), (192, 128, 128), (128, 64, 128), (64, 64, 0),
     (64, 64, 128), (192, 192, 128), (0, 0, 192), (0, 128, 192),
+)  # fmt: skip
+KITTI_CLASSES = (
+    "building", "tree", "sky", "car", "sign", "road", "pedestrian", "fence", "pole", "sidewalk", "bicyclist",
 )  # fmt: skip
 
 
@@ -74,7 +78,7 @@ SYSTEM = System(
             ),
             inference=KITTI,
             weights="dilation7_kitti.caffemodel",
-            classes=tuple(f"class {label}" for label in range(11)),
+            classes=KITTI_CLASSES,
             colours=KITTI_COLOURS,
             originals=(Original("fyu__dilation__models__dilation7_kitti_deploy", "dilation/dilation7_kitti_deploy"),),
         ),

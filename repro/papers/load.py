@@ -84,5 +84,5 @@ def _file(network: Network, given: str | Path | None) -> Path:
 def _home(network: Network) -> str:
     if not network.weights:
         return "no file of them is known; name one of yours with --weights"
-    home = next((entry.url for entry in manifest.read() if entry.name == network.weights), "")
+    home = next((entry.url or entry.home for entry in manifest.read() if entry.name == network.weights), "")
     return f"{network.weights} is not in weights/ ({home or 'home unknown'}); name your copy with --weights"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from repro.data import cityscapes
 from repro.papers.inference.preprocess import Preprocess
 from repro.papers.inference.scales import MultiScale
 from repro.papers.inference.settings import Inference
@@ -17,15 +18,6 @@ from repro.report.palette import VOC_CLASSES
 # eval_all.m of the release: BGR, the mean of ImageNet
 PREPROCESS = Preprocess("BGR", (103.939, 116.779, 123.68))
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
-CITYSCAPES = (
-    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain",
-    "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
-)  # fmt: skip
-CITYSCAPES_COLOURS = (
-    (128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153), (153, 153, 153), (250, 170, 30),
-    (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60), (255, 0, 0), (0, 0, 142),
-    (0, 0, 70), (0, 60, 100), (0, 80, 100), (0, 0, 230), (119, 11, 32),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -108,10 +100,10 @@ SYSTEM = System(
             "pspnet101_cityscapes",
             65_818_323,
             713,
-            CITYSCAPES,
+            cityscapes.CLASSES,
             windows(713, 2048),
             trains=False,
-            colours=CITYSCAPES_COLOURS,
+            colours=cityscapes.COLOURS,
             original="pspnet101_cityscapes_713.7fbe7c5",
         ),
     ),

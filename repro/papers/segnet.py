@@ -157,6 +157,7 @@ SYSTEM = System(
     published=published("segnet"),
     notes=(
         "`make reproduce-camvid` trains and scores on CamVid",
-        "the release has no weights of SegNet for CamVid's 11 classes, only of SegNet-Basic",
+        "for CamVid's 11 classes the release has weights of SegNet-Basic and of Bayesian SegNet, which has one "
+        "convolution more, none of SegNet",
     ),
 )

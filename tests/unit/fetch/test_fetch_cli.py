@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -102,6 +103,36 @@ def test_unpack(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(["fetch", "voc", "--manifest", manifest, "-o", str(tmp_path / "out"), "--unpack"]) == 0
     assert (tmp_path / "out/VOC/list.txt").read_bytes() == b"abc"
     assert "unpacked 1 files" in capsys.readouterr().out
+
+
+def test_file_of_an_archive(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("release/init.caffemodel", CONTENT)
+        archive.writestr("release/test.prototxt", "name: 'net'")
+    server.behaviour.content = packed.getvalue()
+    inside = 'archive = "all.zip"\nmember = "init.caffemodel"'
+    command = ["fetch", "net", "--manifest", listed(tmp_path, server.url, more=inside), "-o", str(tmp_path / "out")]
+    assert main(command) == 0
+    assert f"init.caffemodel of all.zip: {len(CONTENT):,} bytes; sha256 {SHA256}" in capsys.readouterr().out
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"net.caffemodel", "all.zip"}
+    assert (tmp_path / "out/net.caffemodel").read_bytes() == CONTENT
+    (tmp_path / "out/net.caffemodel").unlink()
+    assert main(command) == 0
+    assert len(server.behaviour.asked) == 1
+    (tmp_path / "out/net.caffemodel").unlink()
+    other = listed(tmp_path, server.url, more=inside, sha256="0" * 64)
+    assert main(["fetch", "net", "--manifest", other, "-o", str(tmp_path / "out")]) == 2
+    assert "another file than the one that is known" in capsys.readouterr().err
+    assert not (tmp_path / "out/net.caffemodel").exists()
+
+
+def test_home_instead_of_an_address(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = listed(tmp_path, "", more='home = "http://example.org/models"')
+    assert main(["fetch", "net", "--manifest", manifest, "-o", str(tmp_path / "out")]) == 2
+    assert "get it by way of http://example.org/models" in capsys.readouterr().err
+    assert main(["fetch", "--list", "--manifest", manifest]) == 0
+    assert "see http://example.org/models" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX systems")

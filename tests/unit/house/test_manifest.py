@@ -36,12 +36,14 @@ def test_shipped_manifest_is_true() -> None:
     for entry in entries:
         assert entry.licence
         assert entry.what
-        if entry.prototxt:
-            paths.prototxt(entry.prototxt)
+        for net in filter(None, (entry.prototxt, *entry.also_fits)):
+            paths.prototxt(net)
         if entry.shipped:
             assert entry.fault() == "", entry.name
             assert entry.sha256
             assert entry.bytes == entry.path.stat().st_size
+        else:
+            assert entry.url or entry.home, entry.name
 
 
 def test_every_weight_file_here_is_listed() -> None:
@@ -69,6 +71,9 @@ def test_read(tmp_path: Path) -> None:
         ({"shipped": "1"}, "shipped = 1; expected a bool"),
         ({"name": '"../../etc/passwd"'}, "expected a bare file name"),
         ({"name": '".."'}, "expected a bare file name"),
+        ({"archive": '"../all.zip"', "member": '"a"'}, "expected a bare file name"),
+        ({"archive": '"all.zip"'}, "archive and member need each other"),
+        ({"also_fits": "[1]"}, "also_fits texts"),
         ({"sha265": '""'}, "missing or unknown: sha265"),
     ],
 )
