@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from repro.errors import InputError, UnsupportedError
-from repro.files import write_atomic
+from repro.errors import InputError
+from repro.report.canvas import DPI, new_figure, save_figure
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Curve:
 
 
 def draw_curves(
-    path: str | os.PathLike[str], panels: Sequence[tuple[str, Sequence[Curve]]], *, title: str = "", dpi: int = 120
+    path: str | os.PathLike[str], panels: Sequence[tuple[str, Sequence[Curve]]], *, title: str = "", dpi: int = DPI
 ) -> None:
     """Write panels, (name of the vertical axis, its curves) from top to bottom, as a PNG.
 
@@ -32,12 +31,7 @@ def draw_curves(
     kept = [(name, curves) for name, curves in kept if curves]
     if not kept:
         raise InputError("no curves to draw")
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UnsupportedError("drawing curves needs the package matplotlib; pip install 'repro[figures]'") from None
-    # a figure of its own, without pyplot: no display and no global state is touched
-    figure: Any = Figure(figsize=(8, 0.6 + 3 * len(kept)), layout="constrained")
+    figure = new_figure(8, 0.6 + 3 * len(kept))
     axes = figure.subplots(len(kept), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (name, curves) in zip(axes, kept, strict=True):
         for curve in curves:
@@ -55,6 +49,4 @@ def draw_curves(
     axes[-1].set_xlabel("iteration")
     if title:
         figure.suptitle(title)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
-    write_atomic(path, buffer.getvalue())
+    save_figure(path, figure, dpi)

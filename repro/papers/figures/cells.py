@@ -1,11 +1,8 @@
-"""docs/images/unet_weights.png: generated cells, the weights of their borders, and both deformed, as U-Net trains.
-
-python reproduce/unet_figure.py docs/images/unet_weights.png
-"""
+"""Generated cells, the weights of their borders, and both deformed, as U-Net trains."""
 
 from __future__ import annotations
 
-import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -31,7 +28,8 @@ def cells(seed: int) -> NDArray[np.int32]:
     return plane
 
 
-def main(path: str) -> None:
+def draw(path: Path) -> None:
+    """The figure as PNG."""
     whole = cells(3)
     field = elastic_field(whole.shape, np.random.default_rng(5))
     moved = np.asarray(deform(whole, field, labels=True))
@@ -41,7 +39,3 @@ def main(path: str) -> None:
         for plane in (whole, moved)
     ]
     save_png(path, montage(rows, ("cells", "separated", "weights, 1 to 11"), ("as drawn", "deformed"), cell=(260, 260)))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
