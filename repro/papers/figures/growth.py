@@ -60,6 +60,7 @@ def draw(path: Path) -> None:
         above.plot(x, fields, style, color=colour, marker=".", label=f"{label}: {fields[-1]} pixels in the end")
         below.plot(x, strides, style, color=colour, marker=".")
         above.annotate(f"{fields[-1]}", (x[-1], fields[-1]), xytext=(-6, 7), textcoords="offset points", fontsize=8)
+    above.set_ylim(0, 1000)
     above.set_ylabel("receptive field, pixels")
     above.legend(fontsize=8, loc="upper left")
     below.set_ylabel("stride, pixels")
