@@ -12,6 +12,7 @@ from PIL import Image
 from repro.cli.main import main
 from repro.cli.segment_files import find_jobs, write_labels
 from repro.papers import gallery, registry
+from repro.papers.inference.scales import MultiScale
 
 
 @pytest.fixture
@@ -97,6 +98,31 @@ def test_gallery_says_whose_weights_they_are(photograph: Path, tmp_path: Path, m
     gallery.main()
     assert said == ["photograph", "fcn8s_mini (mini)", "other (seeded, 7)"]
     assert (tmp_path / "all.png").is_file()
+
+
+def test_gallery_goes_on(photograph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.setattr(gallery, "picture", lambda network, image, seed, one: made.append(network.name) or image)
+    command = ["gallery", str(photograph), "-o", str(tmp_path / "all.png"), "--network", "fcn8s_mini", "fcn8s"]
+    command += ["--parts", str(tmp_path / "parts")]
+    for more, count in (([], 2), ([], 2), (["--side", "20"], 4), (["--one-scale"], 6), (["--seed", "8"], 7)):
+        monkeypatch.setattr("sys.argv", command + more)
+        gallery.main()
+        # another seed does not change a network that has its own weights
+        assert len(made) == count
+    with Image.open(next((tmp_path / "parts").glob("fcn8s_mini-*.png"))) as part:
+        assert part.size in ((56, 40), (20, 14))
+
+
+def test_gallery_of_the_cheapest() -> None:
+    _, psp = registry.network("pspnet50_ade20k")
+    assert psp.inference is not None
+    strategy = gallery.cheapest(psp.inference).strategy
+    assert isinstance(strategy, MultiScale)
+    assert strategy.scales == (0.5,)
+    _, fcn = registry.network("fcn8s")
+    assert fcn.inference is not None
+    assert gallery.cheapest(fcn.inference) is fcn.inference
 
 
 def test_pictures_have_the_networks_own_colours(photograph: Path, tmp_path: Path) -> None:
