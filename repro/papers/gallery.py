@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from repro import paths
 from repro.data.photograph import read_photograph
 from repro.errors import InputError
 from repro.papers import registry
@@ -62,7 +63,8 @@ def kept(folder: Path | None, network: Network, image: Picture, seed: int, one_s
     """`picture`, from the folder where it lies there, else made and put there; its name tells what it was made of."""
     if folder is None:
         return picture(network, image, seed, one_scale)
-    digest = hashlib.sha256(image.tobytes() + f"{image.shape} {caption(network, seed)} {one_scale}".encode())
+    own = paths.weights(network.weights).read_bytes() if network.status != "none" else b""
+    digest = hashlib.sha256(image.tobytes() + f"{image.shape} {caption(network, seed)} {one_scale}".encode() + own)
     path = folder / f"{network.name}-{digest.hexdigest()[:12]}.png"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)

@@ -10,8 +10,10 @@ import torch
 
 from repro import paths
 from repro.caffe import NetSpec, load_net
+from repro.data import camvid
 from repro.errors import InputError, NetError
 from repro.net import Net
+from repro.papers.dilation import KITTI_CLASSES, KITTI_COLOURS
 from repro.papers.inference.mirrored import Mirrored
 from repro.papers.inference.preprocess import Preprocess
 from repro.receptive_field import Field
@@ -120,3 +122,13 @@ def test_the_margin_is_the_mirror_image() -> None:
 def test_a_photograph_that_does_not_fit() -> None:
     with pytest.raises(InputError, match="has room for 72×72"):
         Mirrored((104, 104), 16, 8).scores(np.zeros((10, 73, 3), np.uint8), PREPARE, every_eighth)
+
+
+def test_kittis_colours_are_named_as_camvid_names_them() -> None:
+    names = dict(zip(camvid.COLOURS, camvid.CLASSES, strict=False))
+    shared = [
+        (name, names[colour]) for name, colour in zip(KITTI_CLASSES, KITTI_COLOURS, strict=True) if colour in names
+    ]
+    # SegNet's script gives the pavement a colour of its own
+    assert len(shared) == 10
+    assert all(ours == theirs for ours, theirs in shared)
