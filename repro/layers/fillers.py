@@ -120,17 +120,19 @@ def _bilinear(tensor: torch.Tensor, filler: Any, generator: Source) -> None:
 
 
 def _identity(tensor: torch.Tensor, filler: Any, generator: Source) -> None:
-    """What keeps `value` classes apart (Yu and Koltun 2016, equations 4 and 5): no Caffe's, ours.
+    """What keeps C classes apart (Yu and Koltun 2016, equations 4 and 5).
 
-    With C classes, an output and an input that belong to the same of C equal groups of channels are joined at the
-    kernel's centre by C / outputs; all else is noise of deviation `std` (0 where not given).
+    C is `num_groups`, as in the authors' fork, or `value` where that is not given. An output and an input that belong
+    to the same of C equal groups of channels are joined at the kernel's centre by C / outputs; all else is noise of
+    deviation `std` (0 where not given).
     """
     outputs, inputs, *sides = tensor.shape
-    classes = int(filler.value)
+    given = "num_groups" if getattr(filler, "num_groups", 0) else "value"
+    classes = int(getattr(filler, given))
     if classes < 1 or outputs % classes or inputs % classes or not all(side % 2 for side in sides):
         raise NetError(
-            f"{filler.where}: the identity filler needs odd kernels and a value (the classes) that divides inputs and "
-            f"outputs; found value {filler.value:g} for {tuple(tensor.shape)}"
+            f"{filler.where}: the identity filler needs odd kernels and a {given} (the classes) that divides inputs "
+            f"and outputs; found {classes} for {tuple(tensor.shape)}"
         )
     if filler.has("std") and filler.std > 0:
         _draw(tensor, "normal", 0.0, filler.std, generator)

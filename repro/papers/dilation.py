@@ -58,6 +58,7 @@ SYSTEM = System(
             "dilation/dilation8_deploy",
             141_149_720,
             weights="dilation8_pascal_voc.caffemodel",
+            train="dilation/context",
         ),
         _voc(
             "dilation_front",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -20,17 +21,63 @@ from repro.receptive_field import Field
 from repro.summary import summarize
 
 
-def context_module() -> NetSpec:
-    """The context module of the shipped training net by itself, on scores of 40 x 44 positions."""
-    spec = load_net(paths.prototxt("dilation/joint_train"), phase="TRAIN")
-    layers = tuple(layer for layer in spec.layers if layer.name.startswith("ctx_"))
-    return replace(spec, layers=layers)
+def context_module(name: str = "joint", first: str = "ctx_", noise: bool = True) -> NetSpec:
+    """The context module of a shipped training net by itself."""
+    text = paths.prototxt(f"dilation/{name}_train").read_text(encoding="utf-8")
+    spec = load_net(text if noise else re.sub(r"value: 21 std: [\d.e-]+", "value: 21 std: 0", text), phase="TRAIN")
+    return replace(spec, layers=tuple(layer for layer in spec.layers if layer.name.startswith(first)))
 
 
 def test_the_basic_context_module_starts_as_the_identity() -> None:
-    net = Net(context_module(), phase="TRAIN", shapes={"final": (1, 21, 40, 44)})
+    net = Net(context_module(noise=False), phase="TRAIN", shapes={"final": (1, 21, 40, 44)})
     x = torch.rand(1, 21, 40, 44)
     assert torch.equal(net(final=x)["ctx_final"], x)
+
+
+def test_the_trained_large_context_module_starts_as_the_identity() -> None:
+    net = Net(context_module("context", "ct_", noise=False), phase="TRAIN", shapes={"fc-final": (1, 21, 3, 4)})
+    channels = [blobs[0].shape[0] // 21 for blobs in net.params.values()]
+    assert channels == [2, 2, 4, 8, 16, 32, 32, 1]  # table 1
+    x = torch.rand(1, 21, 3, 4)
+    # up to the rounding of sums of 32 equal numbers
+    assert torch.allclose(net(**{"fc-final": x})["ct_final"], x, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(("name", "first"), [("joint", "ctx_"), ("context", "ct_")])
+def test_noise_of_a_hundredth_of_what_joins_a_class_to_itself(name: str, first: str) -> None:
+    below = "final" if name == "joint" else "fc-final"
+    net = Net(context_module(name, first), phase="TRAIN", shapes={below: (1, 21, 3, 4)}, seed=1)
+    for blobs in net.params.values():
+        weight, bias = (blob.detach() for blob in blobs)
+        own = 21 / weight.shape[0]
+        joined = weight == own
+        assert int(joined.sum()) == weight.shape[0] * weight.shape[1] // 21
+        assert float(weight[~joined].std()) == pytest.approx(0.01 * own, rel=0.15)
+        assert not bias.any()
+    x = torch.rand(1, 21, 3, 4)
+    with torch.inference_mode():
+        (found,) = net(**{below: x}).values()
+    assert 0 < float((found - x).abs().max()) < 0.5
+
+
+def test_the_front_end_is_held_still_while_the_context_module_learns() -> None:
+    spec = load_net(paths.prototxt("dilation/context_train"), phase="TRAIN")
+    rates = {layer.name: {p.lr_mult for p in layer.params} for layer in spec.layers if layer.params}
+    learnt = {name for name, rate in rates.items() if any(rate)}
+    assert learnt == {name for name in rates if name.startswith("ct_")}
+    assert "fc-final" in rates
+    assert not any(layer.type == "Dropout" for layer in spec.layers)
+
+
+def test_the_fork_s_own_words_for_the_number_of_classes() -> None:
+    def weight(setting: str) -> torch.Tensor:
+        text = f"""name: "n" input: "x" input_shape {{ dim: 1 dim: 3 dim: 9 dim: 9 }}
+            layer {{ name: "c" type: "Convolution" bottom: "x" top: "c" convolution_param {{
+              num_output: 6 kernel_size: 3 weight_filler {{ type: "identity" {setting} std: 0 }} }} }}"""
+        return Net(load_net(text)).params["c"][0]
+
+    assert torch.equal(weight("num_groups: 3"), weight("value: 3"))
+    assert float(weight("num_groups: 3").detach().sum()) == 3
 
 
 def test_it_sees_67_by_67() -> None:

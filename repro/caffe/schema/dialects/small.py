@@ -56,6 +56,8 @@ DILATION = Dialect(
     """
 message LayerParameter
   image_label_data_param 143 ImageLabelDataParameter, bin_label_data_param 144 BinLabelDataParameter
+message FillerParameter
+  num_groups 9 int32
 message Slice
   dim 1 uint32*, stride 2 uint32*, offset 3 uint32*
 message ImageLabelDataParameter
