@@ -23,6 +23,7 @@ from camvid_nets import NETS, picture_size, write_files
 from camvid_score import Job, report
 from steps import OutOfTime, Steps, main, newest_snapshot, training
 
+from repro.cli.crf import PRESETS
 from repro.data.camvid import CamVidFolder
 from repro.errors import InputError
 
@@ -48,6 +49,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--amp", action="store_true", help="mixed precision, as of repro train")
     add("--threads", type=int, metavar="N")
     add("--seed", type=int, default=1)
+    add("--crf", nargs="?", const="deeplab_v1", choices=PRESETS, metavar="PRESET",
+        help="also score the newest weights behind a dense CRF (deeplab_v1)")  # fmt: skip
     add("--rehearse", action="store_true", help="all of it in about two minutes: few iterations, pictures, statistics")
     return parser.parse_args(arguments)
 
@@ -106,8 +109,9 @@ def _train(args: argparse.Namespace, steps: Steps, out: Path, before: int, itera
     steps.run(f"train_{iteration}", command, go_on=go_on)
 
 
-def _score(steps: Steps, job: Job, iteration: int) -> dict[str, Any]:
-    found = steps.call(f"score_{iteration}", lambda: job.score(iteration))
+def _score(steps: Steps, job: Job, iteration: int, crf: str = "") -> dict[str, Any]:
+    name = f"{crf}_{iteration}" if crf else f"score_{iteration}"
+    found = steps.call(name, lambda: job.score(iteration, crf))
     assert isinstance(found, dict)
     return found
 
@@ -118,7 +122,9 @@ def _conclude(steps: Steps, job: Job, out: Path, args: argparse.Namespace) -> No
     if newest is None:
         print("nothing is trained yet")
         return
-    _score(steps, job, int(newest.stem.rpartition("_iter_")[2]))
+    iteration = int(newest.stem.rpartition("_iter_")[2])
+    _score(steps, job, iteration)
+    refined = [{"crf": args.crf, **_score(steps, job, iteration, args.crf)}] if args.crf else []
     done = steps.done
     scores = [done[name]["result"] for name in done if name.startswith("score_") and "result" in done[name]]
     about = {
@@ -132,7 +138,7 @@ def _conclude(steps: Steps, job: Job, out: Path, args: argparse.Namespace) -> No
         "machine": _machine(args.device),
         "torch": torch.__version__,
     }
-    print(report(job, sorted(scores, key=lambda s: int(s["iteration"])), about))
+    print(report(job, sorted(scores, key=lambda s: int(s["iteration"])), about, refined))
 
 
 def _machine(device: str) -> str:

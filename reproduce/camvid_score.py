@@ -13,12 +13,15 @@ from camvid_nets import HEIGHT, WIDTH, Entry, batch_size, deploy_net, has_statis
 from numpy.typing import NDArray
 
 from repro.caffe import load_net
+from repro.crf import DenseCRF, presets
 from repro.data.camvid import CLASSES, COLOURS, VOID, CamVidFolder
 from repro.data.transforms import resize_linear, resize_nearest
 from repro.evaluate.scenes import score_scenes
 from repro.files import write_atomic
 from repro.net import Net
 from repro.papers.bn_testable import make_testable
+from repro.papers.dense_crf import map_labels
+from repro.papers.inference.resizing import resize_scores
 from repro.papers.segnet import statistics_batches
 from repro.papers.system import published
 from repro.report.curves import Curve, draw_curves
@@ -57,8 +60,11 @@ class Job:
         whole = statistics_batches(len(camvid.ids("train")), self.batch)
         self.statistics = whole if statistics is None else min(statistics, whole)
 
-    def score(self, iteration: int) -> dict[str, Any]:
-        """Fold the statistics, label the test pictures, score them at full size; pictures go to ``out``/pictures."""
+    def score(self, iteration: int, crf: str = "") -> dict[str, Any]:
+        """Fold the statistics, label the test pictures, score them at full size; pictures go to ``out``/pictures.
+
+        crf: a name of `repro.crf.presets`, whose dense CRF labels the pictures then.
+        """
         weights = self.out / f"net_iter_{iteration}.caffemodel"
         if has_statistics(self.train):
             folded = self.out / f"testable_iter_{iteration}.caffemodel"
@@ -68,7 +74,7 @@ class Job:
             )  # fmt: skip
             weights = folded
         net = Net(deploy_net(self.entry, self.size), weights, device=self.device)
-        score = score_scenes(self._labelled(net, iteration), len(CLASSES), VOID)
+        score = score_scenes(self._labelled(net, iteration, crf), len(CLASSES), VOID)
         counts = score.counts
         return {
             "iteration": iteration,
@@ -81,28 +87,41 @@ class Job:
 
     def label(self, net: Net, image: NDArray[np.uint8]) -> Labels:
         """Labels (H, W) of a picture (H, W, 3) RGB, made at the job's size and enlarged to the nearest."""
+        with torch.inference_mode():
+            labels = self._probabilities(net, image).argmax(0).to(torch.uint8).cpu().numpy()
+        return labels if labels.shape == image.shape[:2] else resize_nearest(labels, *image.shape[:2])
+
+    def label_with_crf(self, net: Net, image: NDArray[np.uint8], crf: DenseCRF) -> Labels:
+        """The same by a dense CRF at the picture's size, on −log of the probabilities, enlarged bilinearly."""
+        with torch.inference_mode():
+            small = self._probabilities(net, image).cpu().numpy().transpose(1, 2, 0)
+        found = resize_scores(np.ascontiguousarray(small), (image.shape[0], image.shape[1]))
+        return map_labels(crf, -np.log(np.maximum(found, 1e-20)), image, self.device)
+
+    def _probabilities(self, net: Net, image: NDArray[np.uint8]) -> torch.Tensor:
         bgr = np.ascontiguousarray(image[..., ::-1])
         small = bgr if bgr.shape[:2] == self.size else resize_linear(bgr, *self.size)
         data = small.astype(np.float32) - np.array(mean_of(self.train) or (0.0,), np.float32)
-        with torch.inference_mode():
-            (scores,) = net(data=torch.from_numpy(data.transpose(2, 0, 1)[None]).contiguous().to(self.device)).values()
-            labels = scores[0].argmax(0).to(torch.uint8).cpu().numpy()
-        return labels if labels.shape == image.shape[:2] else resize_nearest(labels, *image.shape[:2])
+        (found,) = net(data=torch.from_numpy(data.transpose(2, 0, 1)[None]).contiguous().to(self.device)).values()
+        return found[0]
 
-    def _labelled(self, net: Net, iteration: int) -> Iterator[tuple[Labels, Labels]]:
+    def _labelled(self, net: Net, iteration: int, preset: str) -> Iterator[tuple[Labels, Labels]]:
+        crf = getattr(presets, preset)() if preset else None
         # spread over the drives, not neighbours of one
         shown = {self.names[i * (len(self.names) - 1) // max(SHOWN - 1, 1)] for i in range(SHOWN)}
         rows = []
         for name in self.names:
             image, truth = self.camvid.image("test", name), self.camvid.labels("test", name)
-            result = self.label(net, image)
+            result = self.label(net, image) if crf is None else self.label_with_crf(net, image, crf)
             if name in shown:
                 rows.append([image, in_colour(truth), in_colour(result)])
             yield truth, result
         (self.out / "pictures").mkdir(exist_ok=True)
-        sheet = montage(rows, ("picture", "truth", f"{self.entry.train.split('/')[1]} at {iteration}"), cell=(240, 180))
+        title = f"{self.entry.train.split('/')[1]} at {iteration}{', dense CRF' if preset else ''}"
+        sheet = montage(rows, ("picture", "truth", title), cell=(240, 180))
         names = draw_legend(range(len(CLASSES)), CLASSES, sheet.shape[1], colours=COLOURS)
-        save_png(self.out / "pictures" / f"iter_{iteration}.png", np.concatenate([sheet, names]))
+        name = f"iter_{iteration}_{preset}.png" if preset else f"iter_{iteration}.png"
+        save_png(self.out / "pictures" / name, np.concatenate([sheet, names]))
 
 
 def in_colour(labels: Labels) -> NDArray[np.uint8]:
@@ -110,8 +129,13 @@ def in_colour(labels: Labels) -> NDArray[np.uint8]:
     return np.asarray(colour_table(COLOURS)[labels])
 
 
-def rows_beside_published(entry: Entry, scores: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """A table: the paper's row at 40K, 80K and its end, then ours at each iteration scored."""
+def rows_beside_published(
+    entry: Entry, scores: Sequence[Mapping[str, Any]], refined: Sequence[Mapping[str, Any]] = ()
+) -> list[list[str]]:
+    """A table: the paper's row at 40K, 80K and its end, then ours at each iteration scored.
+
+    refined: scores behind a dense CRF; the paper's row of it, which it prints for the end, stands before them.
+    """
     rows = [["", "iterations", *MEASURES]]
     table = next(t for t in published("segnet") if t.name.startswith("Table 3"))
     cells = dict(table.rows).get(entry.row)
@@ -119,17 +143,36 @@ def rows_beside_published(entry: Entry, scores: Sequence[Mapping[str, Any]]) -> 
         at = dict(zip(table.columns, cells, strict=True))
         for when, label in (("40K", "40,000"), ("80K", "80,000"), ("final", f"at most {at['max iterations']}")):
             rows.append(["published", label, *(f"{at[f'{measure} {when}']:.2f}" for measure in MEASURES)])
-    for score in scores:
-        values = (percent(float(score[measure]), 2) for measure in MEASURES)
-        rows.append(["measured", f"{score['iteration']:,}", *values])
-    return rows
+    rows += [_measured("measured", score) for score in scores]
+    behind = dict(table.rows).get(f"{entry.row}-denseCRF")
+    if refined and behind is not None:
+        at = dict(zip(table.columns, behind, strict=True))
+        values = [f"{at[f'{measure} final']:.2f}" for measure in MEASURES]
+        rows.append(["published, dense CRF", f"at most {at['max iterations']}", *values])
+    return rows + [_measured("measured, dense CRF", score) for score in refined]
 
 
-def report(job: Job, scores: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> str:
-    """Write results.json, table.md, curves.png into the job's folder; returns the table as text."""
-    rows = rows_beside_published(job.entry, scores)
+def _measured(name: str, score: Mapping[str, Any]) -> list[str]:
+    return [name, f"{score['iteration']:,}", *(percent(float(score[measure]), 2) for measure in MEASURES)]
+
+
+def report(
+    job: Job,
+    scores: Sequence[Mapping[str, Any]],
+    about: Mapping[str, Any],
+    refined: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """Write results.json, table.md, curves.png into the job's folder; returns the table as text.
+
+    refined: scores behind a dense CRF, each with the preset's name as `crf`.
+    """
+    rows = rows_beside_published(job.entry, scores, refined)
     notes = _notes(job, about)
-    write_atomic(job.out / "results.json", json.dumps({"about": dict(about), "scores": list(scores)}, indent=1) + "\n")
+    notes += sorted(
+        {f"dense CRF: `{one['crf']}` (repro.crf.presets), which the paper does not name" for one in refined}
+    )
+    document = {"about": dict(about), "scores": list(scores)} | ({"dense_crf": list(refined)} if refined else {})
+    write_atomic(job.out / "results.json", json.dumps(document, indent=1) + "\n")
     write_atomic(job.out / "table.md", markdown_table(rows) + "\n\n" + "\n".join(f"- {note}" for note in notes) + "\n")
     log = job.out / "train.jsonl"
     if log.is_file():

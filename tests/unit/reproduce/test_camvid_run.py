@@ -6,18 +6,22 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "reproduce"))
 
 from camvid_nets import NETS, deploy_net, has_statistics, mean_of, picture_size, train_net, write_files  # noqa: E402
-from camvid_score import rows_beside_published  # noqa: E402
+from camvid_score import Job, rows_beside_published  # noqa: E402
 
 from repro.caffe import load_net  # noqa: E402
+from repro.crf import presets  # noqa: E402
+from repro.data.camvid import CamVidFolder, median_frequency_weights  # noqa: E402
 from repro.errors import InputError  # noqa: E402
 from repro.summary import summarize  # noqa: E402
 
@@ -78,6 +82,42 @@ def test_published_beside_measured() -> None:
     assert len(rows_beside_published(NETS["segnet_basic"], scores)) == 2
 
 
+def test_published_dense_crf_beside_ours() -> None:
+    plain = {"iteration": 40_000, "G": 80.0, "C": 60.0, "mIoU": 50.0, "BF": 30.0}
+    refined = [plain | {"mIoU": 51.0}]
+    rows = rows_beside_published(NETS["deeplab_largefov"], [plain], refined)
+    assert rows[-2:] == [
+        ["published, dense CRF", "at most 140K", "89.71", "60.67", "54.74", "40.79"],
+        ["measured, dense CRF", "40,000", "80.00", "60.00", "51.00", "30.00"],
+    ]
+    # no other net has such a row; without a CRF nothing is said of it
+    assert [row[0] for row in rows_beside_published(NETS["fcn"], [plain], refined)][-2:] == [
+        "measured",
+        "measured, dense CRF",
+    ]
+    assert rows_beside_published(NETS["deeplab_largefov"], [plain]) == rows[:-2]
+
+
+def test_labels_of_the_dense_crf(camvid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Job(NETS["segnet_basic"], CamVidFolder(camvid), tmp_path, (90, 120))
+    image = job.camvid.image("test", "0")
+    truth = np.minimum(job.camvid.labels("test", "0"), 10)
+    # a net that is sure of the truth in nine pixels of ten, and wrong in the tenth
+    rng = np.random.default_rng(0)
+    seen = np.where(rng.random(truth.shape) < 0.1, (truth + 1) % 11, truth)
+    found = torch.from_numpy(np.where(np.arange(11)[:, None, None] == seen, 0.5, 0.05).astype(np.float32))
+    monkeypatch.setattr(Job, "_probabilities", lambda self, net, image: found)
+    net: Any = None
+    assert np.array_equal(job.label(net, image), seen)
+    refined = job.label_with_crf(net, image, presets.deeplab_v1())
+    assert refined.shape == truth.shape
+    assert refined.dtype == np.uint8
+    assert float((refined != truth).mean()) < 0.5 * float((seen != truth).mean())
+    # from half as large a map, at the size of the picture
+    found = found[:, ::2, ::2].contiguous()
+    assert job.label_with_crf(net, image, presets.deeplab_v1()).shape == truth.shape
+
+
 @pytest.fixture
 def camvid(tmp_path: Path) -> Path:
     root, rng = tmp_path / "camvid", np.random.default_rng(0)
@@ -94,8 +134,6 @@ def camvid(tmp_path: Path) -> Path:
 
 
 def test_class_weights_are_the_releases_or_counted(camvid: Path, tmp_path: Path) -> None:
-    from repro.data.camvid import CamVidFolder, median_frequency_weights
-
     folder = CamVidFolder(camvid)
     for counted in (False, True):
         write_files(NETS["segnet_basic"], folder, tmp_path / "out", (90, 120), batch=2, counted=counted)
@@ -132,6 +170,12 @@ def test_from_pictures_to_the_table_and_on(camvid: Path, tmp_path: Path) -> None
     assert again["scores"][:2] == results["scores"]
     assert "measured" in (out / "table.md").read_text()
     assert (out / "pictures" / "iter_3.png").is_file()
+    # a dense CRF behind the same weights is a score of its own
+    assert run(camvid, out, *options, "--iterations", 3, "--crf").returncode == 0
+    with_crf = json.loads((out / "results.json").read_text())
+    assert with_crf["scores"] == again["scores"]
+    assert [(score["crf"], score["iteration"]) for score in with_crf["dense_crf"]] == [("deeplab_v1", 3)]
+    assert "measured, dense CRF" in (out / "table.md").read_text()
     refused = run(camvid, out, *options, "--iterations", 3, "--seed", 9)
     assert refused.returncode == 2
     assert "choose another --out" in refused.stderr
