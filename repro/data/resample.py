@@ -1,4 +1,6 @@
-"""Bilinear resampling, to the rounding, as MATLAB's, GNU Octave's and OpenCV's `resize` functions do it.
+"""Resampling, to the rounding, as MATLAB's, GNU Octave's and OpenCV's `resize` functions do it.
+
+Bilinear in every flavour, bicubic (Keys, a = -1/2) in MATLAB's.
 
 Resampling along one axis is a table: for every output position the input positions it reads and their weights
 (`Taps`). `imresize` applies two tables; whoever folds many maps (the proposal pipeline) applies them itself.
@@ -17,6 +19,7 @@ The flavours:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, reduce
 from typing import Any, Literal, get_args
@@ -48,23 +51,53 @@ class Taps:
 @lru_cache(maxsize=512)
 def bilinear_taps(n_in: int, n_out: int, antialias: bool = True, flavour: Flavour = "matlab") -> Taps:
     """The table that resamples an axis of n_in samples to n_out."""
+    if flavour == "matlab":
+        return _matlab_taps(n_in, n_out, antialias, _triangle, 2.0)
     scale = n_out / n_in
     widen = scale if antialias and scale < 1 and flavour != "opencv" else 1.0
-    width = 2.0 / widen
-    if flavour == "matlab":
-        centre = np.arange(1, n_out + 1) / scale + 0.5 * (1 - 1 / scale)
-        first = np.floor(centre - width / 2)
-        position = first[:, None] + np.arange(math.ceil(width) + 2)
-        weight = widen * np.maximum(0.0, 1.0 - np.abs(widen * (centre[:, None] - position)))
-        # one after the other, not by numpy's pairwise sum: csrc/aggregate/taps.h adds in this order too
-        weight /= reduce(np.add, weight.T)[:, None]
-    else:
-        centre = 0.5 + 1 / scale / 2 + np.arange(n_out) / scale
-        reach = math.ceil(width / 2)
-        base = np.floor(centre)
-        offset = np.arange(1 - reach, reach + 1)
-        position = base[:, None] + offset
-        weight = widen * np.maximum(0.0, 1.0 - np.abs(widen * (offset - (centre - base)[:, None])))
+    centre = 0.5 + 1 / scale / 2 + np.arange(n_out) / scale
+    reach = math.ceil(2.0 / widen / 2)
+    base = np.floor(centre)
+    offset = np.arange(1 - reach, reach + 1)
+    position = base[:, None] + offset
+    weight = widen * _triangle(widen * (offset - (centre - base)[:, None]))
+    return _mirrored(n_in, position, weight)
+
+
+@lru_cache(maxsize=512)
+def cubic_taps(n_in: int, n_out: int, antialias: bool = True) -> Taps:
+    """The table that resamples an axis of n_in samples to n_out as MATLAB's imresize does by default, bicubically."""
+    return _matlab_taps(n_in, n_out, antialias, _cubic, 4.0)
+
+
+def _triangle(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.maximum(0.0, 1.0 - np.abs(x))
+
+
+def _cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    # Keys, Cubic convolution interpolation for digital image processing, 1981, equation 15
+    near = np.abs(x)
+    inner = (1.5 * near - 2.5) * near**2 + 1
+    outer = ((-0.5 * near + 2.5) * near - 4) * near + 2
+    return np.where(near <= 1, inner, np.where(near <= 2, outer, 0.0))
+
+
+def _matlab_taps(
+    n_in: int, n_out: int, antialias: bool, kernel: Callable[[NDArray[np.float64]], NDArray[np.float64]], support: float
+) -> Taps:
+    scale = n_out / n_in
+    widen = scale if antialias and scale < 1 else 1.0
+    width = support / widen
+    centre = np.arange(1, n_out + 1) / scale + 0.5 * (1 - 1 / scale)
+    first = np.floor(centre - width / 2)
+    position = first[:, None] + np.arange(math.ceil(width) + 2)
+    weight = widen * kernel(widen * (centre[:, None] - position))
+    # one after the other, not by numpy's pairwise sum: csrc/aggregate/taps.h adds in this order too
+    weight /= reduce(np.add, weight.T)[:, None]
+    return _mirrored(n_in, position, weight)
+
+
+def _mirrored(n_in: int, position: NDArray[np.float64], weight: NDArray[np.float64]) -> Taps:
     # 1-based positions outside 1..n_in mirror with the border sample repeated
     mirror = np.concatenate([np.arange(n_in), np.arange(n_in)[::-1]])
     index = mirror[np.mod(position.astype(np.int64) - 1, 2 * n_in)]
@@ -93,7 +126,8 @@ def imresize(
 
     uint8, uint16, int16, float32, float64. Floating-point images are computed in their own precision, with the weights
     rounded to it; integers are rounded half away from zero and saturate, when the module's text says.
-    ``flavour="opencv"`` is cv2.resize itself (INTER_LINEAR; its fixed-point arithmetic for uint8).
+    method: "bilinear", or with flavour "matlab" also "bicubic". ``flavour="opencv"`` is cv2.resize itself
+    (INTER_LINEAR; its fixed-point arithmetic for uint8).
     InputError for other dtypes, ranks, methods, or empty sizes. Source: imresize.m of MATLAB's image toolbox.
     """
     height, width = _check(array, size, method, flavour)
@@ -106,7 +140,9 @@ def imresize(
         n_in, n_out = array.shape[axis], (height, width)[axis]
         if n_in == n_out:
             continue
-        working = apply_taps(working, bilinear_taps(n_in, n_out, antialias, flavour), axis)
+        cubic = method == "bicubic"
+        taps = cubic_taps(n_in, n_out, antialias) if cubic else bilinear_taps(n_in, n_out, antialias, flavour)
+        working = apply_taps(working, taps, axis)
         if integer and flavour == "matlab":
             working = _to_integer(working, array.dtype).astype(np.float64)
     if integer:
@@ -139,10 +175,11 @@ def _check(array: NDArray[Any], size: tuple[int, int], method: str, flavour: str
         raise InputError(f"imresize: expected a non-empty array (H, W) or (H, W, C), got {found}")
     if array.dtype.type not in (*_INTEGERS, *_FLOATS):
         raise InputError(f"imresize: dtype {array.dtype}; uint8, uint16, int16, float32 and float64 are possible")
-    if method != "bilinear":
-        raise InputError(f"imresize: method '{method}' is not available, 'bilinear' is")
     if flavour not in FLAVOURS:
         raise InputError(f"imresize: flavour '{flavour}' is not one of {', '.join(FLAVOURS)}")
+    methods = ("bilinear", "bicubic") if flavour == "matlab" else ("bilinear",)
+    if method not in methods:
+        raise InputError(f"imresize: method '{method}' is not available in flavour '{flavour}', {methods} are")
     try:
         height, width = (int(side) for side in size)
     except (TypeError, ValueError):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from repro.data.resample import FLAVOURS, axis_order, bilinear_taps, imresize
 from repro.errors import InputError
@@ -27,6 +28,31 @@ def test_enlarging_keeps_linear_functions_away_from_the_border() -> None:
     got = imresize(np.arange(10.0)[:, None] * np.ones((1, 3)), (25, 3))
     centre = (np.arange(25) + 0.5) * 10 / 25 - 0.5
     np.testing.assert_allclose(got[:, 0], np.clip(centre, 0, 9), atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [(57, 40), (13, 40), (13, 11), (57, 11)])
+def test_bicubic_is_pillow_s_away_from_the_border(size: tuple[int, int]) -> None:
+    # the same kernel, widened alike to shrink; at the border Pillow leaves samples out that MATLAB mirrors
+    image = np.random.default_rng(0).normal(size=(29, 31)).astype(np.float32)
+    expected = np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BICUBIC))
+    found = imresize(image, size, "bicubic")
+    assert found.dtype == np.float32
+    margin = [max(2, -(-2 * n // side)) + 2 for n, side in zip(size, image.shape, strict=True)]
+    inside = tuple(slice(m, -m) for m in margin)
+    np.testing.assert_allclose(found[inside], expected[inside], atol=2e-6)
+
+
+def test_bicubic_keeps_parabolas_and_mirrors_the_border() -> None:
+    place = np.arange(20.0)
+    found = imresize(((place - 7) ** 2)[:, None], (50, 1), "bicubic")[:, 0]
+    centre = (np.arange(50) + 0.5) * 0.4 - 0.5
+    np.testing.assert_allclose(found[5:-5], ((centre - 7) ** 2)[5:-5], atol=1e-10)
+    # twice as large, the first output lies a quarter before the first sample: it and its mirror image
+    weight = [1.5 * x**3 - 2.5 * x**2 + 1 for x in (0.25, 0.75)]
+    weight += [-0.5 * x**3 + 2.5 * x**2 - 4 * x + 2 for x in (1.25, 1.75)]
+    image = np.array([3.0, 8.0, 1.0, 2.0])[:, None]
+    expected = weight[0] * 3 + weight[1] * 3 + weight[2] * 8 + weight[3] * 8
+    assert imresize(image, (8, 1), "bicubic")[0, 0] == pytest.approx(expected)
 
 
 def test_octave_s_weights_ripple_where_matlab_s_sum_to_one() -> None:
@@ -81,7 +107,8 @@ def test_the_result_is_a_new_array() -> None:
         (np.ones((2, 2), complex), (2, 2), {}, "complex"),
         (np.ones((2, 2)), (0, 2), {}, "0×2"),
         (np.ones((2, 2)), 5, {}, "(height, width)"),
-        (np.ones((2, 2)), (1, 1), {"method": "bicubic"}, "bicubic"),
+        (np.ones((2, 2)), (1, 1), {"method": "lanczos3"}, "lanczos3"),
+        (np.ones((2, 2)), (1, 1), {"method": "bicubic", "flavour": "opencv"}, "bicubic"),
         (np.ones((2, 2)), (1, 1), {"flavour": "gimp"}, "gimp"),
     ],
 )
