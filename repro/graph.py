@@ -63,11 +63,13 @@ def build_graph(
     allow_python: bool = False,
     running: bool = False,
     assume: Callable[[str, Partial, str], Shape] | None = None,
+    keep: Sequence[str] = (),
 ) -> Graph:
     """Build every layer: as objects that know their shapes or, to be `running`, as nn.Modules on the meta device.
 
     `shapes`: blob name -> shape for blobs of Input and data layers, over what the prototxt says; a blob that no layer
     makes becomes an input by it. `assume`: asked for the shapes that are still open (see `repro.assumed`).
+    `keep`: blobs that are outputs though a layer reads them.
     UnsupportedError names all unknown layer types at once; NetError what does not fit, with file and line.
     """
     require_all(spec.layers)
@@ -125,6 +127,10 @@ def build_graph(
     if unused:
         raise NetError(f"{spec.source}: shapes given for {unused}, but the net's inputs are {list(graph.inputs)}")
     graph.outputs = [name for name, is_source in unread.items() if not (is_source or name.endswith(f" {AUTOMATIC}"))]
+    lost = sorted(set(keep) - set(known))
+    if lost:
+        raise NetError(f"{spec.source}: no layer makes {lost}, which are to be kept; there are: {', '.join(known)}")
+    graph.outputs += [name for name in dict.fromkeys(keep) if name not in graph.outputs]
     _mark_last_uses(graph)
     _count_readers(graph)
     _find_following(graph)
@@ -247,7 +253,8 @@ def _find_following(graph: Graph) -> None:
                 if not later.overwrites or later.layer.spec.tops != spec.tops or any(later.layer.spec.loss_weights):
                     break
                 step.following.append(later)
-        if step.overwrites:
+        # a layer that does the others' work as it reads leaves their blob as it was
+        if step.overwrites and spec.tops[0] not in graph.outputs:
             step.into = _only_reader(graph.steps[place : place + len(step.following) + 2])
 
 

@@ -16,7 +16,7 @@ from torch import nn
 from repro.caffe import Model, read_caffemodel, write_caffemodel
 from repro.caffe.mapped import own_values
 from repro.caffe.schema import schema
-from repro.errors import NetError, WeightsError
+from repro.errors import InputError, NetError, WeightsError
 from repro.layers.fillers import LEGACY_BLOBS, fill
 
 if TYPE_CHECKING:
@@ -128,6 +128,29 @@ def _check(label: str, layer: Layer, blobs: list[_Blob], allow_reshape: bool) ->
                 f"{layer.describe()} needs {shape}; {way}"
             )
     return reshaped
+
+
+def share_parameters(net: Net, trained: Net) -> None:
+    """Let a net look at the parameters of another, by layer name: `ShareTrainedLayersWith`.
+
+    Layers that the other lacks keep theirs. InputError for a parameter of another shape.
+    """
+    given = trained.params
+    own: dict[str, Layer] = {}
+    for layer in net.caffe_layers:
+        if layer.blobs:
+            own.setdefault(layer.spec.name, layer)
+    for name, layer in own.items():
+        for key, mine, theirs in zip(list(layer._parameters), layer.blobs, given.get(name, ()), strict=False):
+            if mine.shape != theirs.shape:
+                raise InputError(
+                    f"layer '{name}' has shape {tuple(mine.shape)} in {net.spec.source}, "
+                    f"{tuple(theirs.shape)} in {trained.spec.source}, whose parameters it is to share"
+                )
+            if mine.is_meta:
+                _store(net, layer, key, theirs.data)
+            else:
+                mine.data = theirs.data
 
 
 def materialize(net: Net, generator: torch.Generator | None) -> None:

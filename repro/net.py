@@ -17,7 +17,7 @@ from repro.errors import DeviceError, InputError, NetError, UnsupportedError
 from repro.graph import Graph, Step, as_net_spec, build_graph, infer_shapes
 from repro.layers import Layer, PerChannel, Shape, Switches
 from repro.layers.base import joined
-from repro.loading import Arrays, LoadReport, load_weights, materialize, save_weights
+from repro.loading import Arrays, LoadReport, load_weights, materialize, save_weights, share_parameters
 from repro.sharing import SharedBlob, find_shared, multipliers
 from repro.summary import Summary, summarize
 
@@ -54,7 +54,8 @@ class Net(nn.Module):
     allow_missing: a layer without weights in the file keeps its filler's values (default: an error). allow_python:
     Python layers may be imported by the names the prototxt gives (executes that code: only for files you trust).
     allow_reshape: blobs of another shape are taken where the number of values is the same. level, stages, dialect,
-    unknown, define: as in `repro.caffe.load_net`.
+    unknown, define: as in `repro.caffe.load_net`. share: a net whose parameters, by layer name, are this one's too
+    (`ShareTrainedLayersWith`). keep: blobs that are outputs though a layer reads them.
 
     Layers that share a parameter by `param { name }` hold the same nn.Parameter.
 
@@ -81,6 +82,8 @@ class Net(nn.Module):
         allow_reshape: bool = False,
         unknown: str = "keep",
         define: Mapping[str, object] | None = None,
+        share: Net | None = None,
+        keep: Sequence[str] = (),
     ) -> None:
         super().__init__()
         if numerics not in NUMERICS:
@@ -97,7 +100,7 @@ class Net(nn.Module):
             unknown=unknown,
             define=define,
         )
-        self.graph: Graph = build_graph(self.spec, shapes, numerics, allow_python=allow_python, running=True)
+        self.graph: Graph = build_graph(self.spec, shapes, numerics, allow_python=allow_python, running=True, keep=keep)
         self.caffe_layers: list[Layer] = [step.layer for step in self.graph.steps]
         for step in self.graph.steps:
             self._modules[self._module_name(step)] = step.layer
@@ -109,6 +112,8 @@ class Net(nn.Module):
         self.load_report = LoadReport("no weights")
         if weights is not None:
             self.load_report = load_weights(self, weights, allow_missing=allow_missing, allow_reshape=allow_reshape)
+        if share is not None:
+            share_parameters(self, share)
         generator = None if seed is None else torch.Generator().manual_seed(seed)
         materialize(self, generator)
         self.blobs = Blobs()

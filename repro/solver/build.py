@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from repro.caffe import NetSpec, SolverSpec, load_solver
 from repro.data.feeds import Feed, file_shapes, open_feeds, share_feed
 from repro.errors import InputError, UnsupportedError
+from repro.loading import share_parameters
 from repro.net import Net
 from repro.solver.caffe_start import start_as_caffe
 from repro.solver.initial import fill_zeros, load_initial, starting_at_zero
@@ -259,24 +260,12 @@ def _tests(
     tests = []
     for test_spec, count in zip(nets, counts, strict=True):
         test_net = Net(test_spec, numerics=net.numerics, shapes=file_shapes(test_spec, reading["root"]), device=device)
-        _share(net, test_net)
+        share_parameters(test_net, net)
         parts = parts_of_test(count, ranks)
         feeds = _open(test_spec, seed, reading)
         shared = [share_feed(feed, ranks.rank % parts, parts) for feed in feeds]
         tests.append(TestNet(test_net, shared, count))
     return tests
-
-
-def _share(trained: Net, test: Net) -> None:
-    """Let the test net look at the trained parameters, layer by layer, as Caffe's ShareTrainedLayersWith."""
-    own = trained.params
-    for name, params in test.params.items():
-        for mine, theirs in zip(params, own.get(name, ()), strict=False):
-            if mine.shape != theirs.shape:
-                raise InputError(
-                    f"layer '{name}' has shape {tuple(mine.shape)} in the test net, {tuple(theirs.shape)} in training"
-                )
-            mine.data = theirs.data
 
 
 def _overwritten(spec: NetSpec, net: Net) -> list[torch.nn.Parameter]:

@@ -23,6 +23,7 @@ NET_FILES = (
     "crops",
     "graph",
     "loading",
+    "parts",
     "receptive_field",
     "seeded",
     "sharing",
