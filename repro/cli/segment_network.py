@@ -33,7 +33,7 @@ def segment_network(args: argparse.Namespace, network: Network, jobs: Sequence[J
 
     from repro.cli.progress import progress
     from repro.data.photograph import read_photograph
-    from repro.papers.inference.label import label_image, net_scorer
+    from repro.papers.inference.label import label_image, network_scorer
     from repro.papers.load import load_network
 
     given = [name for name, usual in _OF_PROPOSALS.items() if getattr(args, name) != usual]
@@ -46,7 +46,7 @@ def segment_network(args: argparse.Namespace, network: Network, jobs: Sequence[J
         )
     inference = dataclasses.replace(network.inference, crf=None) if args.no_crf else network.inference
     loaded = load_network(network, args.weights, args.device, args.numerics)
-    scorer = net_scorer(loaded.net, network.input, network.scores)
+    scorer = network_scorer(network, inference, loaded.net)
     with progress("segmenting", total=len(jobs)) as step:
         for job in jobs:
             image = read_photograph(job.image)

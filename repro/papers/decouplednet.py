@@ -1,10 +1,22 @@
-"""DecoupledNet's segmentation part: DeconvNet's decoder for one class at a time, told by a classifier which."""
+"""DecoupledNet: a classifier, and DeconvNet's decoder for one class at a time, told by the classifier which."""
 
 from __future__ import annotations
 
+from repro.papers.inference.class_by_class import ClassByClass
+from repro.papers.inference.preprocess import Preprocess
+from repro.papers.inference.settings import Inference
+from repro.papers.inference.squared import Squared
 from repro.papers.system import Network, Original, System, published
+from repro.report.palette import VOC_CLASSES
 
 RELEASE = "HyeonwooNoh__DecoupledNet"
+# inference/run_demo.m and DecoupledNet_inference.m of the release: pictures of 320, classes above 0.5, no CRF
+INFERENCE = Inference(
+    Preprocess("BGR", (104.00698793, 116.66876762, 122.67891434)),
+    Squared(320),
+    probabilities=True,
+    scoring=ClassByClass(asked="cls-score-masked", present="cls-score-avg-sigmoid", threshold=0.5),
+)
 
 SYSTEM = System(
     name="decouplednet",
@@ -17,8 +29,7 @@ SYSTEM = System(
             prototxt="decouplednet/decouplednet_deploy",
             parameters=427_078_678,
             sizes=tuple(((n, 3, 320, 320), (n, 2, 320, 320)) for n in (1, 2)),
-            # class by class: the score of one class goes in, the mask of that class comes out
-            inference=None,
+            inference=INFERENCE,
             weights="DecoupledNet_Full_anno_inference.caffemodel",
             scores="seg-score",
             more_inputs=(("cls-score-masked", (20, 1, 1)),),
@@ -29,7 +40,7 @@ SYSTEM = System(
                 ("seg-label", (2, 1, 320, 320)),
                 ("cls-label", (2, 20, 1, 1)),
             ),
-            classes=("background", "the class asked for"),
+            classes=VOC_CLASSES,
             originals=(
                 Original(
                     f"{RELEASE}__model__DecoupledNet_10_anno__DecoupledNet_10_anno_inference_deploy",
@@ -49,5 +60,4 @@ SYSTEM = System(
         ),
     ),
     published=published("decouplednet"),
-    notes=("labelling a photograph class by class is not part of `repro segment`",),
 )

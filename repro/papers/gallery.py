@@ -22,7 +22,7 @@ from repro import paths
 from repro.data.photograph import read_photograph
 from repro.errors import InputError
 from repro.papers import registry
-from repro.papers.inference.label import label_image, net_scorer
+from repro.papers.inference.label import label_image, network_scorer
 from repro.papers.inference.scales import MultiScale
 from repro.papers.inference.settings import Inference
 from repro.papers.load import SEED, load_network
@@ -53,8 +53,8 @@ def picture(network: Network, image: Picture, seed: int, one_scale: bool = False
         raise InputError(f"model '{network.name}' has a pipeline of its own; `repro segment --model {network.name}`")
     weights = None if network.status != "none" else f"{SEED}{seed}"
     loaded = load_network(network, weights)
-    scorer = net_scorer(loaded.net, network.input, network.scores)
     inference = cheapest(network.inference) if one_scale else network.inference
+    scorer = network_scorer(network, inference, loaded.net)
     labels = label_image(image, scorer, inference).labels
     return overlay(image, labels, colours=network.colours, background=network.background)
 

@@ -51,7 +51,8 @@ class Network:
     of BatchNorm included, as Caffe counts blobs). sizes: pairs of input and scores shape, N, C, H, W, the paper's input
     size first. weights: a name of weights/manifest.toml, "" where no file is known; kind: whose they are.
     input, scores: blobs; "" is the net's only one. train, solver: prototxts, "" where there is none; train_shapes: the
-    blobs and shapes of a small batch for it. classes: names, label 0 first. colours: (R, G, B) per label, () is VOC's.
+    blobs and shapes of a small batch for it. classes: names of a photograph's labels, label 0 first.
+    colours: (R, G, B) per label, () is VOC's.
     inference: None where the system has a pipeline of its own (DeconvNet's proposals).
     more_inputs: pairs of the deploy net's other inputs and their shapes behind the batch (C, H, W).
     """

@@ -14,6 +14,7 @@ from repro.papers.dense_crf import map_labels
 from repro.papers.inference.settings import Inference
 from repro.papers.inference.strategy import Batch, Image, Scorer, Scores
 from repro.papers.scorer import NetScorer
+from repro.papers.system import Network
 
 
 class Labelled(NamedTuple):
@@ -31,6 +32,12 @@ def net_scorer(net: Net, input_blob: str = "data", output: str = "") -> Scorer:
         return score(torch.from_numpy(batch)).float().numpy()
 
     return scorer
+
+
+def network_scorer(network: Network, inference: Inference, net: Net) -> Scorer:
+    """The scorer that runs a registered network as `inference` says."""
+    make = net_scorer if inference.scoring is None else inference.scoring.scorer
+    return make(net, network.input, network.scores)
 
 
 def label_image(image: Image, scorer: Scorer, inference: Inference, device: str | torch.device = "cpu") -> Labelled:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from repro.errors import InputError
 from repro.papers.inference.strategy import Batch, Image
@@ -29,12 +30,20 @@ class Preprocess:
 
     def __call__(self, image: Image) -> Batch:
         """(H, W, 3) uint8 RGB -> (1, C, H, W) float32. InputError for other arrays and empty ones."""
+        self.check(image)
+        return self.of_pixels(image.astype(np.float64))
+
+    @staticmethod
+    def check(image: Image) -> None:
+        """InputError for anything but a photograph (H, W, 3) uint8 RGB."""
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
             found = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
             raise InputError(f"image: expected (H, W, 3) uint8 RGB, got {found}")
         if image.size == 0:
             raise InputError(f"image: empty, shape {image.shape}")
-        pixels = image.astype(np.float64)
+
+    def of_pixels(self, pixels: NDArray[np.float64]) -> Batch:
+        """The same of pixels (H, W, 3) RGB that need not be whole numbers, as those of a photograph made smaller."""
         if self.channels == "GRAY":
             pixels = (pixels @ _LUMA)[..., None]
         elif self.channels == "BGR":

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from repro.errors import InputError
 
 if TYPE_CHECKING:
+    from repro.net import Net
     from repro.papers.inference.preprocess import Preprocess
 
 Image = NDArray[np.uint8]
@@ -29,6 +30,12 @@ class Strategy(Protocol):
     """
 
     def scores(self, image: Image, prepare: Preprocess, scorer: Scorer) -> Scores: ...
+
+
+class Scoring(Protocol):
+    """How a network scores prepared pictures where one pass does not: the scorer made of a network."""
+
+    def scorer(self, net: Net, input_blob: str, output: str) -> Scorer: ...
 
 
 def scored(scorer: Scorer, batch: Batch) -> Batch:
