@@ -15,13 +15,14 @@ from repro.data.database_feed import DatabaseFeed
 from repro.data.dense_feed import DenseFeed
 from repro.data.hdf5_feed import Hdf5Feed
 from repro.data.image_feed import ImageFeed
+from repro.data.label_slice_feed import LabelSliceFeed
 from repro.data.ordered_feed import OrderedFeed
 from repro.data.seg_feeds import SegFeed
 from repro.errors import InputError, UnsupportedError
 
 SEG_TYPES = ("ImageSegData", "WindowSegData")
 FILE_TYPES = ("ImageData", "DenseImageData", "HDF5Data", "Data")
-READ_TYPES = (*SEG_TYPES, *FILE_TYPES, "MemoryData")
+READ_TYPES = (*SEG_TYPES, *FILE_TYPES, "ImageLabelData", "MemoryData")
 # every other data layer of Caffe and the forks: known, so that the message can say so instead of "unknown layer"
 OTHER_TYPES = ("WindowData", "WindowClsData", "WindowInstSegData")
 
@@ -153,6 +154,8 @@ def open_feed(
         return SegFeed(spec, phase, seed, root=root, workers=workers, cache_bytes=cache_bytes)
     if spec.type == "DenseImageData":
         return DenseFeed(spec, phase, seed, root=root, workers=workers, cache_bytes=cache_bytes)
+    if spec.type == "ImageLabelData":
+        return LabelSliceFeed(spec, phase, seed, root=root, workers=workers, cache_bytes=cache_bytes)
     if spec.type == "ImageData":
         return ImageFeed(spec, phase, seed, root=root, workers=workers, cache_bytes=cache_bytes)
     if spec.type == "MemoryData":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,15 +59,7 @@ def read_sample_list(
     """
     if label_type not in LABEL_TYPES:
         raise FormatError(f"label_type {label_type!r} is none of {', '.join(LABEL_TYPES)}")
-    try:
-        text = source.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError(
-            f"{source}: no such index file; relative sources start from --data, or here without it"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{source}: not a text file ({error})") from error
-
+    text = _text(source)
     number_of: dict[str, int] = {}
     rows: list[tuple[int, int, int, int, int, int]] = []
     label_fields = 0 if label_type == "NONE" else 1
@@ -92,11 +85,50 @@ def read_sample_list(
         raise DataError(f"{source}: no samples in this index file")
 
     paths = tuple(str(resolve(root_folder, name, data_root)) for name in number_of)
+    _require_files(source, paths)
+    table = np.array(rows, np.int32)
+    return SampleList(source, paths, table[:, 0], table[:, 1], table[:, 2:] if windows else None)
+
+
+def read_paired_lists(
+    images: Path, labels: Path, *, image_folder: str = "", label_folder: str = "", data_root: Path | None = None
+) -> SampleList:
+    """The samples of two files, one of pictures and one of their label maps in the same order, parted by white space.
+
+    DataError where one names more than the other, none, or a file that is not there. Source: DataLayerSetUp of
+    image_label_data_layer.cpp (fyu/caffe-dilation).
+    """
+    names = [_text(source).split() for source in (images, labels)]
+    if len(names[0]) != len(names[1]):
+        raise DataError(f"{images} names {len(names[0])} pictures, {labels} {len(names[1])} label maps; one for each "
+                        "picture is expected")  # fmt: skip
+    if not names[0]:
+        raise DataError(f"{images}: no samples in this index file")
+    paths = []
+    for source, folder, listed in ((images, image_folder, names[0]), (labels, label_folder, names[1])):
+        found = [str(resolve(folder, name, data_root)) for name in listed]
+        _require_files(source, found)
+        paths += found
+    count = len(names[0])
+    numbers = np.arange(2 * count, dtype=np.int32)
+    return SampleList(images, tuple(paths), numbers[:count], numbers[count:], None)
+
+
+def _text(source: Path) -> str:
+    try:
+        return source.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError(
+            f"{source}: no such index file; relative sources start from --data, or here without it"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{source}: not a text file ({error})") from error
+
+
+def _require_files(source: Path, paths: Sequence[str]) -> None:
     missing = [p for p in paths if not Path(p).is_file()]
     if missing:
         raise DataError(f"{source}: {len(missing)} of {len(paths)} files are missing, first {', '.join(missing[:3])}")
-    table = np.array(rows, np.int32)
-    return SampleList(source, paths, table[:, 0], table[:, 1], table[:, 2:] if windows else None)
 
 
 def _integer(text: str, where: str, low: int, high: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,8 +57,8 @@ class SegFeed(OrderedFeed):
         options = spec.options(self.options_name)
         self.windows = spec.type == "WindowSegData"
         self.train = phase == "TRAIN"
-        self.size = (int(options.new_height or 0), int(options.new_width or 0))
-        self.color = bool(options.is_color)
+        self.size = (int(getattr(options, "new_height", 0) or 0), int(getattr(options, "new_width", 0) or 0))
+        self.color = bool(getattr(options, "is_color", True))
         self.label_type = str(getattr(options, "label_type", "PIXEL"))
         self.ignore_label = int(getattr(options, "ignore_label", 255))
         self.transform = _transform_parameters(spec)
@@ -66,20 +67,23 @@ class SegFeed(OrderedFeed):
         if (self.size[0] == 0) != (self.size[1] == 0):
             raise InputError(f"layer '{spec.name}' ({spec.where}): give both new_height and new_width, or neither")
 
-        source = Path(str(options.source))
-        self.list: SampleList = read_sample_list(
-            source if root is None else root / source,
-            root_folder=str(options.root_folder or ""),
-            data_root=root,
-            label_type=self.label_type,
-            windows=self.windows,
-        )
+        self.list = self._read_list(options, root)
         order = SampleOrder(len(self.list), seed=seed, stream=f"{spec.name}/{phase}", shuffle=bool(options.shuffle))
         self.first = 0
         if options.rand_skip:
             self.first = int(order.rng(0).integers(int(options.rand_skip)))
         self.cache = DecodedCache(cache_bytes)
         super().__init__(spec, order, int(options.batch_size or 0), workers)
+
+    def _read_list(self, options: Any, root: Path | None) -> SampleList:
+        source = Path(str(options.source))
+        return read_sample_list(
+            source if root is None else root / source,
+            root_folder=str(options.root_folder or ""),
+            data_root=root,
+            label_type=self.label_type,
+            windows=self.windows,
+        )
 
     def _make_batch(self, number: int) -> dict[str, torch.Tensor]:
         samples = [self._make_sample(self.first + number * self.batch_size + i) for i in range(self.batch_size)]

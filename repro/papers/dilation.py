@@ -41,7 +41,7 @@ def _voc(
         weights=weights,
         train=f"{train}_train" if train else "",
         solver=f"{train}_solver" if train else "",
-        train_shapes=(("data", (1, 3, 388, 388)), ("label", (1, 1, 388, 388))) if train else (),
+        train_shapes=(("data", (1, 3, 388, 388)), ("label", (1, 1, 2, 2))) if train else (),
         classes=VOC_CLASSES,
         originals=originals,
     )

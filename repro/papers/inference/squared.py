@@ -30,4 +30,6 @@ class Squared:
         square[:height, :width] = image
         small = imresize(square, (self.side, self.side))
         found = first_map(scored(scorer, prepare.of_pixels(small)))
-        return np.ascontiguousarray(imresize(found, (longer, longer), "bicubic")[:height, :width])
+        # the script's maps are turned round, so that what it resizes first are our columns
+        large = imresize(found.transpose(1, 0, 2), (longer, longer), "bicubic").transpose(1, 0, 2)
+        return np.ascontiguousarray(large[:height, :width])

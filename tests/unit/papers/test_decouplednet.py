@@ -19,6 +19,7 @@ from repro.papers import registry
 from repro.papers.inference.class_by_class import ClassByClass
 from repro.papers.inference.preprocess import Preprocess
 from repro.papers.inference.squared import Squared
+from repro.parts import divide
 from repro.summary import summarize
 
 NETWORK = registry.network("decouplednet")[1]
@@ -39,6 +40,17 @@ def test_the_count_elsewhere_has_three_classes_in_the_bridge() -> None:
     # as if the second input had the channels of the first
     assert others + 4096 * colours + 4096 == COUNTED_ELSEWHERE
     assert NETWORK.parameters - COUNTED_ELSEWHERE == (20 - 3) * 4096 == 69_632
+
+
+def test_what_runs_once_is_the_classifier() -> None:
+    first, second, lent = divide(load_net(paths.prototxt(NETWORK.prototxt)), ["cls-score-masked"])
+    # and the normalisation of its last features
+    assert [layer.name for layer in first.layers][-2:] == ["cls-score-sigmoid", "pool5-bn"]
+    assert {layer.name for layer in second.layers if layer.type == "Convolution"} == {
+        "cls-score-voc-bp", "fc6-seg", "fc7-seg", "seg-score-voc",
+    }  # fmt: skip
+    masks = {"pool1_mask", "pool2_mask", "pool3_mask", "pool4_mask", "pool5_mask", "score-pool-mask"}
+    assert set(lent) == masks | {"pool5-bn", "relu6-mask", "relu7-mask"}
 
 
 SIDE, CLASSES = 16, 5
