@@ -24,7 +24,9 @@ SEG_TYPES = ("ImageSegData", "WindowSegData")
 FILE_TYPES = ("ImageData", "DenseImageData", "HDF5Data", "Data")
 READ_TYPES = (*SEG_TYPES, *FILE_TYPES, "ImageLabelData", "MemoryData")
 # every other data layer of Caffe and the forks: known, so that the message can say so instead of "unknown layer"
-OTHER_TYPES = ("WindowData", "WindowClsData", "WindowInstSegData")
+OTHER_TYPES = (
+    "WindowData", "WindowClsData", "WindowInstSegData", "SelectSegBinary", "AnnotatedData", "ImageLabelmapData",
+)  # fmt: skip
 
 
 class Feed(Protocol):

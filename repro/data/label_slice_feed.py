@@ -18,8 +18,8 @@ from repro.errors import DataError, InputError
 class LabelSliceFeed(SegFeed):
     """Batches of one ImageLabelData layer, of Yu and Koltun's fork.
 
-    ``next()`` returns data (N, 3, crop, crop) float32 BGR minus mean and label (N, 1, h, w) float32, where `label_slice`
-    says h and w (dim), the first pixel of the crop that is labelled (offset) and how far the next is (stride).
+    ``next()`` returns data (N, 3, crop, crop) float32 BGR minus mean and label (N, 1, h, w) float32: `label_slice` says
+    h and w (dim), the first pixel of the crop that is labelled (offset) and how far the next one is (stride).
 
     A picture gets a margin as wide as the offset on every side, and what is still missing to the crop one half on each:
     its mirror image, the border pixel not repeated (padding REFLECT), or 0 (ZERO); its label map gets 255. So every

@@ -141,14 +141,14 @@ def test_what_does_not_fit(folder: Path) -> None:
     ):
         with pytest.raises(InputError, match=words):
             feed(folder, slices=slices)
-    with pytest.raises(InputError, match="crop_size } is missing"):
+    with pytest.raises(InputError, match=r"crop_size \} is missing"):
         feed(folder, crop=0)
     (folder / "labels.txt").write_text("0_label.png\n")
-    with pytest.raises(DataError, match="names 3 pictures, .* 1 label maps"):
+    with pytest.raises(DataError, match=r"names 3 pictures, .* 1 label maps"):
         feed(folder)
     (folder / "images.txt").write_text("0.png\n")
     cv2.imwrite(str(folder / "0_label.png"), np.zeros((5, 5), np.uint8))
-    with pytest.raises(DataError, match="label map is 5x5, its picture"):
+    with pytest.raises(DataError, match=r"label map is 5x5, its picture"):
         feed(folder).next()
     (folder / "images.txt").write_text("")
     (folder / "labels.txt").write_text("")
