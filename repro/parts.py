@@ -59,6 +59,11 @@ class Divided:
                 f"{net.spec.source}: {', '.join(unknown) or 'nothing'} is no input to change; the net's inputs: "
                 f"{', '.join(net.inputs)}"
             )
+        names = [layer.spec.name for layer in net.caffe_layers if layer.blobs]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise NetError(f"{net.spec.source}: two layers with parameters are called '{twice[0]}'; parameters are shared "
+                           "by name, so the net cannot be divided")  # fmt: skip
         first, second, self._lent = divide(net.spec, changing)
         named = {blob for layer in first.layers for blob in (*layer.bottoms, *layer.tops)}
         device = next((p.device for p in net.parameters()), torch.device("cpu"))

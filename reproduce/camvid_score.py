@@ -68,10 +68,12 @@ class Job:
         weights = self.out / f"net_iter_{iteration}.caffemodel"
         if has_statistics(self.train):
             folded = self.out / f"testable_iter_{iteration}.caffemodel"
-            make_testable(
-                load_net(self.train), weights, folded, iterations=self.statistics, data_root=self.out, seed=self.seed,
-                device=self.device,
-            )  # fmt: skip
+            # behind a CRF the same net is scored a second time
+            if not (crf and folded.is_file()):
+                make_testable(
+                    load_net(self.train), weights, folded, iterations=self.statistics, data_root=self.out,
+                    seed=self.seed, device=self.device,
+                )  # fmt: skip
             weights = folded
         net = Net(deploy_net(self.entry, self.size), weights, device=self.device)
         score = score_scenes(self._labelled(net, iteration, crf), len(CLASSES), VOID)

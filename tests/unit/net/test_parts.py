@@ -115,6 +115,12 @@ def test_a_net_that_cannot_be_divided() -> None:
         divide(load_net(text), ["gate"])
 
 
+def test_layers_of_one_name() -> None:
+    text = PROTOTXT.replace('name: "c3" type: "Convolution"', 'name: "c2" type: "Convolution"')
+    with pytest.raises(NetError, match="two layers with parameters are called 'c2'"):
+        Divided(Net(load_net(text), seed=1), ["gate"])
+
+
 def test_what_is_no_input() -> None:
     net = Net(load_net(PROTOTXT), seed=1)
     with pytest.raises(InputError, match="pool is no input to change; the net's inputs: data, gate"):
