@@ -62,8 +62,10 @@ class Divided:
         names = [layer.spec.name for layer in net.caffe_layers if layer.blobs]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise NetError(f"{net.spec.source}: two layers with parameters are called '{twice[0]}'; parameters are shared "
-                           "by name, so the net cannot be divided")  # fmt: skip
+            raise NetError(
+                f"{net.spec.source}: two layers with parameters are called '{twice[0]}'; they are shared by name, "
+                "so the net cannot be divided"
+            )
         first, second, self._lent = divide(net.spec, changing)
         named = {blob for layer in first.layers for blob in (*layer.bottoms, *layer.tops)}
         device = next((p.device for p in net.parameters()), torch.device("cpu"))
