@@ -97,7 +97,7 @@ def _matlab_taps(
     return _mirrored(n_in, position, weight)
 
 
-def _mirrored(n_in: int, position: NDArray[np.float64], weight: NDArray[np.float64]) -> Taps:
+def _mirrored(n_in: int, position: NDArray[Any], weight: NDArray[np.float64]) -> Taps:
     # 1-based positions outside 1..n_in mirror with the border sample repeated
     mirror = np.concatenate([np.arange(n_in), np.arange(n_in)[::-1]])
     index = mirror[np.mod(position.astype(np.int64) - 1, 2 * n_in)]
