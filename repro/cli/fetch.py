@@ -83,20 +83,20 @@ def _fetch(file: ListedFile, args: argparse.Namespace) -> None:
     print(f"{file.name}: {file.what}\n  licence: {file.licence}\n  to: {target}")
     if not (target.exists() and _is_there(target, expected, args.force)):
         if file.archive:
-            _from_archive(file, addresses, target, args.timeout)
+            _from_archive(file, addresses, target, args)
         else:
             _report(_download(addresses, target, expected, args.timeout))
     if args.unpack:
         _unpack(target, folder, args.force)
 
 
-def _from_archive(file: ListedFile, addresses: Sequence[str], target: Path, timeout: float) -> None:
+def _from_archive(file: ListedFile, addresses: Sequence[str], target: Path, args: argparse.Namespace) -> None:
     """The file out of its archive, which stays: it may hold others of the list."""
     archive = target.with_name(file.archive)
-    if archive.is_file():
-        print(f"  {archive} is there")
+    if archive.is_file() and not args.force:
+        print(f"  {archive} is there; --force downloads it again")
     else:
-        _report(_download(addresses, archive, Expected(), timeout))
+        _report(_download(addresses, archive, Expected(), args.timeout))
     take_member(archive, file.member, target)
     known = _expected(file).digests()
     found = digests(target, {"sha256", *known})

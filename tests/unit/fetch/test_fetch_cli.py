@@ -121,6 +121,9 @@ def test_file_of_an_archive(server: Server, tmp_path: Path, capsys: pytest.Captu
     assert main(command) == 0
     assert len(server.behaviour.asked) == 1
     (tmp_path / "out/net.caffemodel").unlink()
+    assert main([*command, "--force"]) == 0
+    assert len(server.behaviour.asked) == 2
+    (tmp_path / "out/net.caffemodel").unlink()
     other = listed(tmp_path, server.url, more=inside, sha256="0" * 64)
     assert main(["fetch", "net", "--manifest", other, "-o", str(tmp_path / "out")]) == 2
     assert "another file than the one that is known" in capsys.readouterr().err
