@@ -11,7 +11,6 @@ CPU core. Interrupted, it goes on where it stood; `--scale 1/100` is a rehearsal
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -21,15 +20,22 @@ import cv2
 import numpy as np
 import torch
 from steps import REPRO, ROOT, Steps, main, newest_snapshot, training
-from voc_pictures import require_inputs, split_off
+from voc_pictures import split_off
 from voc_results import collect
+from voc_shared import (
+    add_inputs,
+    list_stage0,
+    make_windows,
+    objects_of,
+    require_inputs,
+    run_table,
+    save_arrays,
+    smooth_decoder,
+)
 
 from repro.data.voc import VocFolder
-from repro.files import write_atomic
-from repro.net import Net
 from repro.papers.deconvnet.low_rank import factor_vgg16
 from repro.papers.deconvnet.recipe import MEAN_BGR_TRAINING
-from repro.report.palette import VOID
 
 NETS = ROOT / "prototxt" / "deconvnet_small_voc"
 WEIGHTS = "deconvnet_small_voc.caffemodel"
@@ -45,15 +51,9 @@ STAGES = ("stage0", "stage1", "stage2")
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_inputs(parser, "out/small_voc", "NPZ", "VGG-16's convolutions, <layer>.weight and <layer>.bias")
     add = parser.add_argument
-    add("--train", type=Path, required=True, metavar="DIR", help="photographs to train on, in VOC layout")
-    add("--split", default="train", help="its list (default train)")
-    add("--val", type=Path, required=True, metavar="DIR", help="photographs to score on, in VOC layout; split val")
-    add("--vgg", type=Path, required=True, metavar="NPZ", help="VGG-16's convolutions, <layer>.weight and <layer>.bias")
-    add("--out", type=Path, default=Path("out/small_voc"), metavar="DIR")
-    add("--results", type=Path, metavar="DIR", help="log, table and curves (default OUT/results)")
     add("--scale", type=lambda text: float(Fraction(text)), default=1.0, help="1/100: so many pictures and iterations")
-    add("--minutes", type=float, metavar="M", help="stop after so long; the same command goes on")
     options = parser.parse_args()
     options.results = options.results or options.out / "results"
     return options
@@ -77,9 +77,9 @@ class Run:
         self.steps.call(
             "factor", lambda: factor(options.vgg, self.data, start, count), [str(options.vgg), RANKS, count]
         )
-        self.steps.call("classes", lambda: {name: list_classes(self.data, name) for name in ("train", "val")})
+        self.steps.call("classes", lambda: list_stage0(self.data))
         decoder = self.out / "decoder.npz"
-        self.steps.call("decoder", lambda: smooth_decoder(decoder))
+        self.steps.call("decoder", lambda: smooth_decoder(NETS / "deploy.prototxt", decoder))
         trained = self.train("stage0", start)
         trained = self.train("stage1", decoder, trained)
         trained = self.train("stage2", trained)
@@ -96,12 +96,9 @@ class Run:
             lambda: split_off(VocFolder(options.train), options.split, own, options.scale, 60, first=29),
             [str(options.train), options.split, options.scale],
         )
-        masks = (VocFolder(options.train).root / "SegmentationObject").is_dir()
-        objects = ["--objects", "masks"] if masks else ["--objects", "components", "--min-pixels", 100]
+        objects, _ = objects_of(options.train, 100)
         common = ["--voc", own, "--out", self.data, "--square", *objects]
-        for stage, extra in (("stage1", []), ("stage2", ["--max-proposals", 500])):
-            command = [*REPRO, "data", stage, *common, *extra]
-            self.steps.run(f"{stage}-data", command, go_on=lambda command=command: command)
+        make_windows(self.steps, common, ["--max-proposals", 500])
 
     def train(self, name: str, *start: Path) -> Path:
         solver = NETS / f"solver_stage_{name[-1]}.prototxt"
@@ -129,15 +126,11 @@ class Run:
 
     def table(self) -> None:
         options, out = self.options, self.out / "table1"
-        command: list[object] = [*REPRO, "table1", "--voc", options.val, "--model", "small-voc"]
+        command: list[object] = ["--voc", options.val, "--model", "small-voc"]
         command += ["--weights", self.out / "weights", "--out", out]
         if options.scale < 1:
             command += ["--limit", max(1, round(100 * options.scale)), "--absent-class", "skip"]
-
-        def go_on() -> list[object]:
-            return [*command, "--resume"] if (out / "run.json").is_file() else command
-
-        self.steps.run("table1", command, go_on=go_on)
+        run_table(self.steps, command, out)
 
     def about(self) -> dict[str, Any]:
         return {
@@ -159,54 +152,8 @@ def factor(vgg: Path, data: Path, out: Path, count: int) -> int:
     with np.load(vgg, allow_pickle=False) as arrays:
         factored = factor_vgg16(dict(arrays), RANKS, batches)
     kept = {name: array for name, array in factored.items() if name not in ("conv5_3.weight", "conv5_3.bias")}
-    _save(out, kept)
+    save_arrays(out, kept)
     return len(images)
-
-
-def smooth_decoder(out: Path) -> int:
-    """Weights the decoder starts from: each 3 x 3 filter a tent, mixed at random over channels; how many layers.
-
-    A map just unpooled has one value in four places, where the switches say. Smoothing it lets what fc7 knows arrive at
-    the scores from the first iteration on: after 160 iterations the loss of stage 1 is 1.36, from xavier's 1.54.
-    """
-    rng = np.random.default_rng(4)
-    tent = np.outer([0.5, 1, 0.5], [0.5, 1, 0.5]).astype(np.float32)
-    arrays = {}
-    for layer in Net(NETS / "deploy.prototxt").caffe_layers:
-        if layer.spec.type != "Deconvolution":
-            continue
-        inputs, outputs, side, _ = layer.blobs[0].shape
-        scale = np.sqrt(2 / inputs)
-        mixed = rng.standard_normal((inputs, outputs, 1, 1)).astype(np.float32) * scale
-        weight = mixed * (tent if side == 3 else np.ones((side, side), np.float32))
-        if side > 3:
-            # where in the picture must not be the same everywhere
-            weight = weight + 0.3 * rng.standard_normal((inputs, outputs, side, side)).astype(np.float32) * scale
-        arrays[f"{layer.spec.name}.weight"] = weight.astype(np.float32)
-        arrays[f"{layer.spec.name}.bias"] = np.zeros(outputs, np.float32)
-    _save(out, arrays)
-    return len(arrays) // 2
-
-
-def list_classes(data: Path, name: str) -> int:
-    """List stage 1's crops with the class of their object; how many. A crop that is all void has none."""
-    lines, known = [], {}
-    for pair in (data / "stage_1_train_imgset" / f"{name}.txt").read_text().splitlines():
-        image, mask = pair.split()
-        if mask not in known:
-            labels = cv2.imread(str(data / "VOC2012" / mask.lstrip("/")), cv2.IMREAD_GRAYSCALE)
-            known[mask] = max(set(np.unique(labels).tolist()) - {0, VOID}, default=None)
-        if known[mask] is not None:
-            lines.append(f"{image} {known[mask]}\n")
-    (data / "stage_0_train_imgset").mkdir(exist_ok=True)
-    write_atomic(data / "stage_0_train_imgset" / f"{name}.txt", "".join(lines))
-    return len(lines)
-
-
-def _save(out: Path, arrays: dict[str, np.ndarray]) -> None:
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    write_atomic(out, buffer.getvalue())
 
 
 def _crop(path: Path) -> np.ndarray:

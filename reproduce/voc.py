@@ -2,9 +2,10 @@
 
     python reproduce/voc.py --train VOC --val VOC --vgg FILE [--minutes 9] [--minutes-total 27] [--device cuda]
 
-From VGG-16's convolutions: crops of single objects (stage 1), windows of proposals (stage 2), batch statistics folded
-into BN, FCN-8s on whole pictures, and `repro table1` on pictures never trained on. The recipe is the paper's; how much
-of it fits is computed from --minutes-total and the measured seconds of an iteration, and told in the results' run.json.
+From VGG-16: crops of single objects (stage 1), windows of proposals (stage 2), batch statistics folded into BN, FCN-8s
+on whole pictures, and `repro table1` on pictures never trained on. A file of convolutions alone lacks fc6 and fc7: they
+first learn the classes of stage 1's crops (stage 0). The recipe is the paper's; how much of it fits is computed from
+--minutes-total and the measured seconds of an iteration. The results' run.json tells that, and what is not the paper's.
 
 One command: it runs until it is done or --minutes are over, and the same command goes on (exit status 75: there is
 more to do). --train is a VOC folder; without SegmentationObject, objects are the connected regions of a class, so that
@@ -24,30 +25,38 @@ from typing import Any
 import torch
 from steps import REPRO, Steps, main, training
 from voc_nets import STAGES, Stage, sized_net, write_fcn_start, write_solver
-from voc_pictures import enlarged_copies, require_inputs, split_off
+from voc_pictures import enlarged_copies, split_off
+from voc_plan import planned
 from voc_results import collect, seconds_per_iteration
+from voc_shared import (
+    add_inputs,
+    list_stage0,
+    make_windows,
+    objects_of,
+    require_inputs,
+    run_table,
+    smooth_decoder,
+)
+from voc_start import has_classifier, write_classifier, write_encoder_bn
 
+from repro import paths
 from repro.data.voc import VocFolder
 from repro.errors import DeviceError, InputError
 
-# of the minutes for training: the paper's 2 and 4 days, and as much for FCN-8s as for stage 1
-SHARES = {"stage1": 0.25, "stage2": 0.5, "fcn": 0.25}
 # of --minutes-total: kept for BN's statistics, the table and what starts and ends each run
 RESERVE = 0.25
-FCN_SIDE = 500
+FCN_SIDE, FEWEST_PIXELS = 500, 64
+# batches that BN's start, and the BN of stage 0 for FCN-8s, are measured on
+START_BATCHES = 16
+# the release's filler of the decoder: the same rate moves smooth weights as far as those
+DECODER_SPREAD = 0.01
 DECONVNET, FCN = "DeconvNet_trainval_inference.caffemodel", "fcn-8s-pascal.caffemodel"
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_inputs(parser, "build/reproduce_voc", "FILE", "VGG-16 (.npz or .caffemodel), all of it or its convolutions")
     add = parser.add_argument
-    add("--train", type=Path, required=True, metavar="DIR", help="photographs to train on, in VOC layout")
-    add("--split", default="train", help="its list (default train)")
-    add("--val", type=Path, required=True, metavar="DIR", help="to measure on, in VOC layout (its list val)")
-    add("--vgg", type=Path, required=True, metavar="FILE", help="VGG-16's convolutions (.npz or .caffemodel)")
-    add("--out", type=Path, default=Path("build/reproduce_voc"), metavar="DIR")
-    add("--results", type=Path, metavar="DIR", help="log, table, curves and run.json (default OUT/results)")
-    add("--minutes", type=float, metavar="M", help="of this call: then stop, to go on later")
     add("--minutes-total", type=float, default=27.0, metavar="M", help="of all calls together (default 27)")
     add("--scale", type=float, metavar="F", help="share of pictures and minutes (default 1; rehearsal 0.01)")
     add("--rehearse", action="store_true", help="on the CPU, at a hundredth of the scale, batches of 2")
@@ -58,6 +67,12 @@ def arguments() -> argparse.Namespace:
         type=int,
         metavar="N",
         help="the same of FCN-8s (default 20, its paper's; rehearsal 1)",
+    )
+    add(
+        "--decoder",
+        choices=("smooth", "gaussian"),
+        default="smooth",
+        help="what it starts from: tents (default), or the release's filler, noise of 0.01",
     )
     add("--policy", choices=("poly", "step"), default="poly", help="how DeconvNet's rate falls (default poly)")
     add("--amp", action=argparse.BooleanOptionalAction, default=True, help="products in bfloat16 (default)")
@@ -81,8 +96,8 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def check(options: argparse.Namespace) -> None:
-    """What would end the run later on ends it now."""
+def check(options: argparse.Namespace) -> bool:
+    """What would end the run later on ends it now; whether the file of VGG-16 has fc6 and fc7."""
     if not 0 < options.scale <= 1 or options.minutes_total <= 0:
         raise InputError(
             f"--scale {options.scale} (0 to 1) or --minutes-total {options.minutes_total}: nothing would fit"
@@ -93,6 +108,7 @@ def check(options: argparse.Namespace) -> None:
             f"torch {torch.__version__} sees no CUDA device; --rehearse takes the same way on the CPU, --device cpu "
             "all of it, which takes days"
         )
+    return has_classifier(options.vgg)
 
 
 class Run:
@@ -100,7 +116,8 @@ class Run:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        check(options)
+        self.has_classifier = check(options)
+        self.stages = [name for name in STAGES if name != "stage0" or not self.has_classifier]
         self.out: Path = options.out
         self.nets = self.out / "nets"
         self.nets.mkdir(parents=True, exist_ok=True)
@@ -110,12 +127,17 @@ class Run:
     def work(self) -> None:
         self.lists()
         self.networks()
+        self.begin()
         plan = self.plan()
-        for name in STAGES:
+        for name in self.stages:
             self.train(STAGES[name], plan)
+            if name == "stage0":
+                self.classifier(plan)
         self.fold(plan)
         self.table(plan)
-        summary = self.steps.call("results", lambda: collect(self.out, self.options.results, self.about(plan)))
+        summary = self.steps.call(
+            "results", lambda: collect(self.out, self.options.results, self.about(plan), self.stages)
+        )
         print(f"{summary}\nin {self.options.results}")
 
     def lists(self) -> None:
@@ -129,12 +151,10 @@ class Run:
             [str(options.train), options.split, options.scale, options.held_out],
         )
         print(f"{chosen['train']} pictures to train on, {chosen['val']} held out for the curves")
-        masks = (whole.root / "SegmentationObject").is_dir()
-        objects = ["--objects", "masks"] if masks else ["--objects", "components", "--min-pixels", 64]
-        common = ["--voc", own, "--out", self.data, "--jobs", options.workers, *objects]
-        for stage in ("stage1", "stage2"):
-            command = [*REPRO, "data", stage, *common]
-            self.steps.run(f"{stage}-data", command, go_on=lambda command=command: command)
+        objects, _ = objects_of(options.train, FEWEST_PIXELS)
+        make_windows(self.steps, ["--voc", own, "--out", self.data, "--jobs", options.workers, *objects])
+        if not self.has_classifier:
+            self.steps.call("classes", lambda: list_stage0(self.data))
         large = self.out / "large"
         self.steps.call(
             "large-pictures", lambda: enlarged_copies(VocFolder(own), large, FCN_SIDE, options.workers), FCN_SIDE
@@ -146,13 +166,46 @@ class Run:
         tested = min(options.batch, 32)
 
         def write() -> None:
-            for name in ("stage1", "stage2"):
-                sized_net(STAGES[name].net, self.nets, [options.batch, tested])
-            sized_net(STAGES["fcn"].net, self.nets, [options.fcn_batch, min(options.fcn_batch, 10)])
+            for name in self.stages:
+                batches = [options.fcn_batch, min(options.fcn_batch, 10)] if name == "fcn" else [options.batch, tested]
+                sized_net(STAGES[name].net, self.nets, batches)
             sized_net("deconvnet/make_bn_testable", self.nets, [28 if options.scale == 1 else 2])
             write_fcn_start(self.nets / "fcn_start.npz")
 
         self.steps.call("networks", write, [options.batch, options.fcn_batch, options.scale])
+
+    def begin(self) -> None:
+        """What DeconvNet starts from beside the weights of VGG-16."""
+        options, nets = self.options, self.nets
+        first = nets / f"{Path(STAGES['stage1'].net).name}.prototxt"
+        self.steps.call(
+            "encoder-bn",
+            lambda: write_encoder_bn(first, options.vgg, nets / "encoder_bn.npz", **self.measuring()),
+            [str(options.vgg), self.measuring()["batches"]],
+        )
+        _give_back()
+        if options.decoder == "smooth":
+            deploy = paths.prototxt("deconvnet/deploy")
+            self.steps.call("decoder", lambda: smooth_decoder(deploy, nets / "decoder.npz", DECODER_SPREAD))
+
+    def classifier(self, plan: dict[str, Any]) -> None:
+        """fc6 and fc7 of stage 0 for FCN-8s, which has no BN."""
+        nets, trained = self.nets, self.weights("stage0", plan["stage0"]["iterations"])
+        net = nets / f"{Path(STAGES['stage0'].net).name}.prototxt"
+        self.steps.call(
+            "classifier", lambda: write_classifier(net, trained, nets / "classifier.npz", **self.measuring())
+        )
+        _give_back()
+
+    def measuring(self) -> dict[str, Any]:
+        options = self.options
+        return {
+            "data": self.data,
+            "batches": max(2, round(START_BATCHES * options.scale)),
+            "seed": options.seed,
+            "device": options.device,
+            "workers": options.workers,
+        }
 
     def command(self, solver: Path, stage: Stage) -> list[object]:
         options = self.options
@@ -161,12 +214,25 @@ class Run:
         return [solver, "--data", data, "--device", options.device, "--workers", options.workers, "--cache", 8192, *amp]
 
     def start(self, stage: Stage, plan: dict[str, Any] | None = None) -> list[object]:
-        """The arguments a stage's training begins with."""
+        """The arguments a stage's training begins with; without a plan those of a few measured iterations."""
+        vgg, nets = self.options.vgg, self.nets
         if stage.name == "fcn":
-            return ["--weights", self.options.vgg, "--weights", self.nets / "fcn_start.npz"]
-        if stage.name == "stage2" and plan is not None:
-            return ["--weights", self.weights("stage1", plan["stage1"]["iterations"])]
-        return ["--weights", self.options.vgg, "--fill-missing", "msra"]
+            files = [vgg, nets / "fcn_start.npz"]
+            if plan is not None and not self.has_classifier:
+                files.append(nets / "classifier.npz")
+        elif stage.name == "stage0":
+            files = [vgg]
+        elif plan is None:
+            return ["--weights", vgg, "--fill-missing", "msra"]
+        elif stage.name == "stage2":
+            files = [self.weights("stage1", plan["stage1"]["iterations"])]
+        else:
+            # stage 0 has held the convolutions as they were
+            files = [vgg if self.has_classifier else self.weights("stage0", plan["stage0"]["iterations"])]
+            files.append(nets / "encoder_bn.npz")
+            if self.options.decoder == "smooth":
+                files.append(nets / "decoder.npz")
+        return [word for file in files for word in ("--weights", file)]
 
     def weights(self, name: str, iterations: int) -> Path:
         return self.out / name / "snapshot" / f"{name}_iter_{iterations}.caffemodel"
@@ -175,7 +241,8 @@ class Run:
         """How many iterations of each stage fit, from a few measured ones."""
         options = self.options
         seconds = {}
-        for name in ("stage2", "fcn"):
+        # stage 1's iterations take what stage 2's do
+        for name in (name for name in self.stages if name != "stage1"):
             solver = write_solver(
                 STAGES[name], self.nets, iterations=3 if options.rehearse else 20, seed=options.seed, probe=True
             )
@@ -191,24 +258,9 @@ class Run:
         options = self.options
         spent = sum(stamp["seconds"] for stamp in self.steps.done.values()) / 60
         minutes = max(options.minutes_total * options.scale * (1 - RESERVE) - spent, 0.0)
-        plan: dict[str, Any] = {"minutes_total": options.minutes_total, "spent_before": round(spent, 2)}
-        for name, stage in STAGES.items():
-            batch = options.fcn_batch if name == "fcn" else options.batch
-            iterations = max(int(60 * minutes * SHARES[name] / seconds[name]), 2)
-            # two and a half minutes at most are lost to a kill
-            snapshot = max(1, min(math.ceil(iterations / 2), math.ceil(150 / seconds[name])))
-            plan[name] = {
-                "iterations": iterations,
-                "batch": batch,
-                "images": iterations * batch,
-                "seconds_per_iteration": round(seconds[name], 4),
-                "minutes": round(iterations * seconds[name] / 60, 2),
-                "base_lr": stage.rate,
-                "lr_policy": stage.policy(options.policy, iterations).replace("\n", " "),
-                "snapshot": snapshot,
-                "published": {"iterations": stage.iterations, "batch": stage.batch, "base_lr": stage.published_rate},
-            }
-        return plan
+        batches = {name: options.fcn_batch if name == "fcn" else options.batch for name in self.stages}
+        plan = planned([STAGES[name] for name in self.stages], minutes, seconds, batches, options.policy)
+        return {"minutes_total": options.minutes_total, "spent_before": round(spent, 2), **plan}
 
     def train(self, stage: Stage, plan: dict[str, Any]) -> None:
         own = plan[stage.name]
@@ -243,34 +295,39 @@ class Run:
     def table(self, plan: dict[str, Any]) -> None:
         options = self.options
         out = self.out / "table1"
-        command: list[object] = [*REPRO, "table1", "--voc", options.val, "--weights", self.out / "weights"]
+        command: list[object] = ["--voc", options.val, "--weights", self.out / "weights"]
         command += ["--out", out, "--device", options.device]
         if options.scale < 1:
             count = math.ceil(len(VocFolder(options.val).ids("val")) * options.scale)
             command += ["--limit", count, "--absent-class", "skip"]
-
-        def go_on() -> list[object]:
-            return [*command, "--resume"] if (out / "run.json").is_file() else command
-
-        self.steps.run("table1", command, go_on=go_on)
+        run_table(self.steps, command, out)
 
     def about(self, plan: dict[str, Any]) -> dict[str, Any]:
         """What the run is, in the words of its JSON."""
         options = self.options
-        masks = (VocFolder(options.train).root / "SegmentationObject").is_dir()
+        done = self.steps.done
         return {
             "rehearsal": options.rehearse,
             "scale": options.scale,
             "amp": "bfloat16 products, float32 sums and updates" if options.amp else "none, float32",
             "vgg": options.vgg.name,
-            "objects": "object masks" if masks else "connected regions of a class, 64 pixels and more",
-            "from_fillers": "fc6 and fc7, which a file of convolutions lacks: msra; FCN-8s': its prototxt's",
+            "objects": objects_of(options.train, FEWEST_PIXELS)[1],
+            "fc6_and_fc7": "of that file" if self.has_classifier else "from stage 0, because that file lacks them",
+            "encoder_bn": f"starts by giving back what it gets, on {self.measuring()['batches']} batches of stage 1",
+            "decoder": {"smooth": "tents over random channels", "gaussian": "the release's filler"}[options.decoder],
             "fcn_pictures": f"enlarged to a longer side of {FCN_SIDE}, about their size in the table",
-            "stages": {name: asdict(stage) for name, stage in STAGES.items()},
-            "pictures": self.steps.done["pictures"]["result"],
+            "stages": {name: asdict(STAGES[name]) for name in self.stages},
+            "pictures": done["pictures"]["result"],
+            "crops_of_stage0": done["classes"]["result"] if "classes" in done else None,
             "plan": plan,
-            "seconds": {name: stamp["seconds"] for name, stamp in self.steps.done.items()},
+            "seconds": {name: stamp["seconds"] for name, stamp in done.items()},
         }
+
+
+def _give_back() -> None:
+    """The device's memory, to the trainings, which are processes of their own."""
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import numpy as np
 from repro import paths
 from repro.errors import InputError
 from repro.files import write_atomic
+from repro.surgery import bilinear_kernel
 
 CLASSES = 21
 
@@ -19,8 +20,8 @@ CLASSES = 21
 @dataclass(frozen=True)
 class Stage:
     """One training run. name: of its folder; net: the shipped prototxt; rate: where it begins; and what the paper has:
-    its rate, iterations (0: not said so), images per update, and after how many iterations the rate falls tenfold (0:
-    never)."""
+    its rate (0: no such stage), iterations (0: not said so), images per update, and after how many iterations the rate
+    falls tenfold (0: never). most_images: more teach nothing."""
 
     name: str
     net: str
@@ -29,6 +30,13 @@ class Stage:
     iterations: int
     batch: int
     falls_every: int = 0
+    most_images: int = 0
+
+    @property
+    def published(self) -> dict[str, float] | None:
+        if not self.published_rate:
+            return None
+        return {"iterations": self.iterations, "batch": self.batch, "base_lr": self.published_rate}
 
     def policy(self, kind: str, iterations: int) -> str:
         """`step`: tenfold at the same shares of the run as in the paper's; `poly`: straight to zero."""
@@ -39,6 +47,7 @@ class Stage:
 
 
 STAGES = {
+    "stage0": Stage("stage0", "deconvnet/stage_0_train", 0.05, 0, 0, 0, most_images=64_000),
     "stage1": Stage("stage1", "deconvnet/stage_1_train", 0.01, 0.01, 20_000, 64, 9_000),
     "stage2": Stage("stage2", "deconvnet/stage_2_train", 0.01, 0.01, 40_000, 64, 10_000),
     # three times the paper's rate for a run so much shorter
@@ -109,14 +118,3 @@ def write_fcn_start(path: Path) -> None:
         arrays[f"{name}.weight"] = weight
     arrays["score2.bias"] = np.zeros(CLASSES, np.float32)
     np.savez(path, **arrays)
-
-
-def bilinear_kernel(side: int) -> np.ndarray:
-    """(side, side) float32: the transposed convolution that interpolates by a factor of side / 2.
-
-    Source: section 3.3 of the FCN paper; the filler "bilinear" of BVLC Caffe.
-    """
-    factor = (side + 1) // 2
-    centre = factor - 1 if side % 2 else factor - 0.5
-    line = 1 - np.abs(np.arange(side) - centre) / factor
-    return np.outer(line, line).astype(np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,17 +11,8 @@ from PIL import Image
 
 from repro.data.transforms import resize_linear, resize_nearest
 from repro.data.voc import VocFolder
-from repro.errors import InputError, WeightsError
+from repro.errors import InputError
 from repro.files import write_atomic
-
-
-def require_inputs(options: argparse.Namespace) -> None:
-    """Say what `options` (train, split, val, vgg) lack before anything is done: WeightsError, DataError."""
-    if not options.vgg.is_file():
-        raise WeightsError(f"{options.vgg}: no such file; VGG-16's convolutions are expected (--vgg)")
-    for folder, split in ((options.train, options.split), (options.val, "val")):
-        voc = VocFolder(folder)
-        voc.require(voc.ids(split), "image", "class")
 
 
 def split_off(voc: VocFolder, split: str, out: Path, scale: float, held_out: int, first: int = 0) -> dict[str, int]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -132,38 +133,46 @@ def fold_into(net: Net, statistics: Mapping[str, BatchStatistics], *, bessel: bo
             parameter.data.copy_(torch.from_numpy(np.ascontiguousarray(array)).reshape(parameter.shape))
 
 
-def make_testable(
+def averaged_net(
     prototxt: str | Path | NetSpec,
     weights: str | Path,
-    out: str | Path,
     *,
     iterations: int = ITERATIONS,
-    bessel: bool = False,
     data_root: Path | None = None,
     seed: int = 0,
     device: str | torch.device = "cpu",
     workers: int = 2,
     step: Callable[[], None] = lambda: None,
-) -> dict[str, BatchStatistics]:
-    """The whole step: trained ``weights`` through ``prototxt`` (phase TEST), INFERENCE weights to ``out``.
+) -> tuple[Net, dict[str, BatchStatistics]]:
+    """The net (a file's in phase TEST) with its trained ``weights``, and its BN layers' averaged statistics.
 
-    The net may be the training net itself: statistics become tops of its BN layers where they are none.
-    Returns the averaged statistics. ``seed`` orders the batches; ``data_root`` as in `open_feed`.
+    It may be the training net itself: statistics become tops of its BN layers where they are none. ``seed`` orders the
+    batches; ``data_root`` as in `open_feed`.
     """
     given = prototxt if isinstance(prototxt, NetSpec) else load_net(prototxt, phase="TEST")
     spec = with_statistics(given)
-    # before minutes are spent on what could then not be written
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
     statistics_layers(spec.layers)
     net = Net(spec, weights, shapes=file_shapes(spec, data_root), device=device)
     feeds = open_feeds(spec, seed, root=data_root, workers=workers)
     if not feeds:
         raise InputError(f"{spec.source}: no data layer to take batches from")
     try:
-        averaged = average_statistics(net, feeds, iterations, step)
+        return net, average_statistics(net, feeds, iterations, step)
     finally:
         for feed in feeds:
             feed.close()
+
+
+def make_testable(
+    prototxt: str | Path | NetSpec, weights: str | Path, out: str | Path, *, bessel: bool = False, **averaging: Any
+) -> dict[str, BatchStatistics]:
+    """The whole step: `averaged_net` (which takes ``averaging``) with its statistics folded in, written to ``out``.
+
+    Returns the averaged statistics.
+    """
+    # before minutes are spent on what could then not be written
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    net, averaged = averaged_net(prototxt, weights, **averaging)
     fold_into(net, averaged, bessel=bessel)
     net.save(out)
     return averaged

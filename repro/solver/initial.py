@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from repro.caffe import read_caffemodel
 from repro.caffe.flat import unflatten
 from repro.caffe.message import Message
 from repro.caffe.model import Model
@@ -19,6 +20,7 @@ from repro.errors import FormatError, InputError, WeightsError
 from repro.layers.fillers import LEGACY_BLOBS, fill
 from repro.loading import LoadReport
 from repro.net import Net
+from repro.surgery import source_arrays
 
 # layers that learn nothing, nor let anything behind them learn, from a weight of zeros
 _WEIGHTED = ("Convolution", "Deconvolution", "InnerProduct")
@@ -32,13 +34,21 @@ def load_initial(net: Net, path: str | Path) -> LoadReport:
     their fillers' values; a blob of another shape with as many values is taken value by value, as VGG-16's fully
     connected layers for convolutions. WeightsError where not one layer of the net is in the file.
     """
-    file = Path(path)
-    source: Any = _arrays(file) if file.suffix in FLAT else file
-    report = net.load(source, allow_missing=True, allow_reshape=True)
+    report = net.load(_source(Path(path)), allow_missing=True, allow_reshape=True)
     if not report.loaded:
         has = report.unused[:5]
         raise WeightsError(f"{path}: not one layer of {net.spec.source} is in it; it has {', '.join(has) or 'none'}")
     return LoadReport(str(path), report.loaded, report.missing, report.unused, report.reshaped)
+
+
+def read_initial(path: str | Path) -> dict[str, list[NDArray[Any]]]:
+    """The weights that `load_initial` takes from a file: layer name -> blobs in their order, in the file's shapes."""
+    source = _source(Path(path))
+    return dict(source) if isinstance(source, Mapping) else source_arrays(source)
+
+
+def _source(path: Path) -> Model | Mapping[str, list[NDArray[Any]]]:
+    return _arrays(path) if path.suffix in FLAT else read_caffemodel(path)
 
 
 def _arrays(path: Path) -> Model | Mapping[str, list[NDArray[Any]]]:

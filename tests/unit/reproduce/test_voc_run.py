@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,8 @@ def test_enlarged_pictures_and_masks_agree(pictures: VocFolder, tmp_path: Path) 
 
 
 def test_nets_are_the_shipped_ones_with_other_sizes(tmp_path: Path) -> None:
-    for name, parameters in (("stage1", 251_805_653), ("stage2", 251_805_653), ("fcn", 134_489_780)):
+    sizes = {"stage0": 134_362_965, "stage1": 251_805_653, "stage2": 251_805_653, "fcn": 134_489_780}
+    for name, parameters in sizes.items():
         spec = load_net(sized_net(STAGES[name].net, tmp_path, [12, 3]), phase="TRAIN")
         assert summarize(spec).params == parameters
         assert spec.layers[0].options("image_data_param").batch_size == 12
@@ -130,23 +132,54 @@ def test_what_is_missing_is_said_before_anything_is_done(
     assert not (tmp_path / "out").exists()
 
 
-def test_the_plan_fits_the_minutes(pictures: VocFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def run(pictures: VocFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., voc.Run]:
+    """A run with a file of VGG-16 that has fc6 and fc7, or lacks them."""
     (pictures.root / "ImageSets/Segmentation/val.txt").write_text("p00\n")
     (tmp_path / "f.npz").touch()
-    words = (
-        "--vgg",
-        str(tmp_path / "f.npz"),
-        "--out",
-        str(tmp_path / "out"),
-        "--minutes-total",
-        "20",
-        "--device",
-        "cpu",
-    )
-    run = voc.Run(options_of(monkeypatch, pictures.root, *words))
-    run.steps.done["before"] = {"seconds": 180.0}
-    plan = run._plan({"stage1": 0.1, "stage2": 0.1, "fcn": 0.2})
-    assert sum(plan[name]["minutes"] for name in STAGES) == pytest.approx(20 * 0.75 - 3, abs=0.1)
-    assert plan["stage2"]["iterations"] == 2 * plan["stage1"]["iterations"]
+    paths = ("--vgg", str(tmp_path / "f.npz"), "--out", str(tmp_path / "out"))
+
+    def make(*words: str, whole: bool) -> voc.Run:
+        monkeypatch.setattr(voc, "has_classifier", lambda _: whole)
+        return voc.Run(options_of(monkeypatch, pictures.root, *paths, "--device", "cpu", *words))
+
+    return make
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_plan_fits_the_minutes(run: Callable[..., voc.Run], whole: bool) -> None:
+    made = run("--minutes-total", "20", whole=whole)
+    made.steps.done["before"] = {"seconds": 180.0}
+    plan = made._plan({"stage0": 0.2, "stage1": 0.1, "stage2": 0.1, "fcn": 0.2})
+    assert set(STAGES) - set(plan) == ({"stage0"} if whole else set())
+    assert sum(plan[name]["minutes"] for name in made.stages) == pytest.approx(20 * 0.75 - 3, abs=0.1)
+    assert plan["stage2"]["iterations"] == pytest.approx(2 * plan["stage1"]["iterations"], abs=1)
     assert plan["stage1"]["images"] == 64 * plan["stage1"]["iterations"]
-    assert all(plan[name]["snapshot"] * plan[name]["seconds_per_iteration"] <= 151 for name in STAGES)
+    assert all(plan[name]["snapshot"] * plan[name]["seconds_per_iteration"] <= 151 for name in made.stages)
+    if not whole:
+        assert plan["stage0"]["minutes"] == pytest.approx(1.2, abs=0.01)
+        assert plan["stage0"]["published"] is None
+
+
+def test_stage_0_ends_where_more_would_teach_nothing_and_the_others_get_its_time(run: Callable[..., voc.Run]) -> None:
+    plan = run(whole=False)._plan({"stage0": 0.01, "stage1": 0.1, "stage2": 0.1, "fcn": 0.2})
+    assert plan["stage0"]["images"] == 64_000
+    assert sum(plan[name]["minutes"] for name in STAGES) == pytest.approx(27 * 0.75, abs=0.1)
+
+
+def test_each_stage_starts_from_what_is_there(run: Callable[..., voc.Run]) -> None:
+    def starts(made: voc.Run) -> dict[str, list[str]]:
+        plan = {name: {"iterations": 7} for name in STAGES}
+        return {name: [Path(str(word)).name for word in made.start(STAGES[name], plan)[1::2]] for name in made.stages}
+
+    assert starts(run(whole=False)) == {
+        "stage0": ["f.npz"],
+        "stage1": ["stage0_iter_7.caffemodel", "encoder_bn.npz", "decoder.npz"],
+        "stage2": ["stage1_iter_7.caffemodel"],
+        "fcn": ["f.npz", "fcn_start.npz", "classifier.npz"],
+    }
+    assert starts(run("--decoder", "gaussian", whole=True)) == {
+        "stage1": ["f.npz", "encoder_bn.npz"],
+        "stage2": ["stage1_iter_7.caffemodel"],
+        "fcn": ["f.npz", "fcn_start.npz"],
+    }
