@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import BinaryIO
 
 from steps import REPRO, ROOT
-
-_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-_libc = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
+from with_parent import ended_with_parent
 
 
 class Child:
@@ -35,7 +31,7 @@ class Child:
                 env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
                 start_new_session=True,
                 pass_fds=(kept.fileno(),),
-                preexec_fn=_follow_parent,
+                preexec_fn=ended_with_parent(signal.SIGTERM),
             )
 
     def poll(self) -> int | None:
@@ -65,10 +61,3 @@ class Child:
             file.seek(max(self.log.stat().st_size - 8192, 0))
             lines = file.read().decode(errors="replace").split("\n")
         return [line.strip() for line in lines if line.strip()]
-
-
-def _follow_parent() -> None:
-    # a shell that starts this in the background has SIGINT ignored, which would be inherited
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -25,6 +25,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from with_parent import ended_with_parent
+
 from repro.errors import CheckFailed, ReproError
 from repro.files import write_atomic
 
@@ -141,7 +143,13 @@ class Steps:
         own = {**os.environ, "PYTHONPATH": paths, "PYTHONUNBUFFERED": "1", **environment}
         with (self.folder / "logs" / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                words, env=own, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+                words,
+                env=own,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                # the script killed and begun again must not meet a training of its own in the same folder
+                preexec_fn=ended_with_parent(signal.SIGKILL),
             )
             assert process.stdout is not None
             reader = threading.Thread(target=_copy, args=(process.stdout, log))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,36 @@ def test_out_of_time_interrupts_the_command_and_the_next_call_goes_on(tmp_path: 
     assert (tmp_path / "logs" / "long.log").read_text() == "kept\nwent on\n"
     assert steps.done["long"]["calls"] == 2
     assert json.loads(steps.done["long"]["what"]) == python(SLEEP)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process of its parent's death")
+def test_a_killed_script_leaves_no_command_behind(tmp_path: Path) -> None:
+    child = "import os, pathlib, time; pathlib.Path('{0}/pid').write_text(str(os.getpid())); time.sleep(60)"
+    script = "import sys; sys.path.insert(0, '{0}'); from pathlib import Path; from steps import Steps; "
+    script += "Steps(Path('{1}')).run('long', [sys.executable, '-c', sys.argv[1]])"
+    runner = subprocess.Popen(
+        [*python(script.format(ROOT / "reproduce", tmp_path)), child.format(tmp_path)], stdout=subprocess.DEVNULL
+    )
+    pid = tmp_path / "pid"
+    wait_until(lambda: pid.is_file() and pid.read_text() != "")
+    runner.kill()
+    runner.wait()
+    wait_until(lambda: not alive(int(pid.read_text())))
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits to be asked for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_no_step_begins_after_the_time(tmp_path: Path) -> None:
