@@ -133,7 +133,7 @@ def _check(label: str, layer: Layer, blobs: list[_Blob], allow_reshape: bool) ->
 def share_parameters(net: Net, trained: Net) -> None:
     """Let a net look at the parameters of another, by layer name: `ShareTrainedLayersWith`.
 
-    Layers that the other lacks keep theirs. InputError for a parameter of another shape.
+    Layers that the other lacks keep theirs. InputError for a parameter of another shape or another number of them.
     """
     given = trained.params
     own: dict[str, Layer] = {}
@@ -141,6 +141,11 @@ def share_parameters(net: Net, trained: Net) -> None:
         if layer.blobs:
             own.setdefault(layer.spec.name, layer)
     for name, layer in own.items():
+        if name in given and len(given[name]) != len(layer.blobs):
+            raise InputError(
+                f"layer '{name}' has {len(layer.blobs)} blobs in {net.spec.source}, {len(given[name])} in "
+                f"{trained.spec.source}, whose parameters it is to share"
+            )
         for key, mine, theirs in zip(list(layer._parameters), layer.blobs, given.get(name, ()), strict=False):
             if mine.shape != theirs.shape:
                 raise InputError(

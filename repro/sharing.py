@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from repro.errors import NetError, UnsupportedError
 from repro.layers import Layer
+from repro.layers.later import torch
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,18 @@ def find_shared(layers: Sequence[Layer]) -> tuple[SharedBlob, ...]:
         for what in ("lr_mult", "decay_mult"):
             _one_value([(owner, index), *users], name, what)
     return tuple(shared)
+
+
+def separate(shared: Sequence[SharedBlob]) -> None:
+    """Give every sharer a parameter of its own over the owner's memory: each then has a gradient of its own.
+
+    The net must have its values; it computes, loads and saves as before.
+    """
+    for blob in shared:
+        owned = blob.owner._parameters[blob.owner_key]
+        mine = blob.layer._parameters[blob.key] = torch.nn.Parameter(owned.data)  # type: ignore[union-attr]
+        mine.requires_grad_(multipliers(blob.layer, blob.index, ())[0] != 0)
+        owned.requires_grad_(multipliers(blob.owner, blob.owner_index, ())[0] != 0)  # type: ignore[union-attr]
 
 
 def multipliers(layer: Layer, index: int, shared: Sequence[SharedBlob]) -> tuple[float, float]:

@@ -140,37 +140,56 @@ def load_net(
         raise InputError(f"phase is {phase!r}; expected 'TRAIN' or 'TEST'")
     if unknown not in MODES:
         raise InputError(f"unknown is {unknown!r}; expected one of {', '.join(MODES)}")
-    agreeing: tuple[str, ...] = ()
-    if isinstance(net, Message):
-        parsed, source = deepcopy(net), net.where.source
-    else:
-        text, source = _text_of(net)
-        if define:
-            text = fill_in(text, define, source)
-        reading = parse_guessing(text, "NetParameter", source, dialect, keep=unknown != "refuse")
-        parsed, agreeing = reading.message, reading.agreeing
-    upgrade_net(parsed)
-    state = copy(parsed.state)
+    reading = _read(net, dialect, unknown, define)
+    state = copy(reading.message.state)
     state.set("phase", phase)
     state.set("level", level)
     state.set("stage", [*state.stage, *stages])
+    return _select(reading, state, unknown)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A NetParameter as written, before it is filtered."""
+
+    message: Message
+    source: str
+    agreeing: tuple[str, ...] = ()
+
+
+def _read(
+    net: str | os.PathLike[str] | Message, dialect: str | None, unknown: str, define: Mapping[str, object] | None
+) -> _Reading:
+    if isinstance(net, Message):
+        return _Reading(deepcopy(net), net.where.source)
+    text, source = _text_of(net)
+    if define:
+        text = fill_in(text, define, source)
+    reading = parse_guessing(text, "NetParameter", source, dialect, keep=unknown != "refuse")
+    return _Reading(reading.message, source, reading.agreeing)
+
+
+def _select(reading: _Reading, state: Message, unknown: str) -> NetSpec:
+    """The layers that take part in ``state``, upgraded."""
+    parsed = reading.message
+    upgrade_net(parsed)
     parsed.set("state", state)
     layers = [layer for layer in parsed.layer if is_included(layer, state)]
     for layer in layers:
         if not layer.has("phase"):
-            layer.set("phase", phase)
+            layer.set("phase", state.phase)
     set_aside = sort_out(parsed, layers, unknown)
     parsed.set("layer", layers)
     return NetSpec(
         name=parsed.name,
         layers=tuple(_layer_spec(layer) for layer in layers),
-        phase=phase,
+        phase=state.phase,
         force_backward=parsed.force_backward,
         dialect=parsed.schema.dialect,
-        source=source,
+        source=reading.source,
         message=parsed,
         unknown=set_aside,
-        agreeing=agreeing,
+        agreeing=reading.agreeing,
     )
 
 
@@ -209,9 +228,18 @@ def _find(name: str, folder: Path, source: str) -> Path:
     raise FormatError(f"{source}: the net file {name!r} is not in {places}")
 
 
-def _in_state(net: Path | Message, phase: str, state: Message, dialect: str | None) -> NetSpec:
-    phase = state.phase if state.has("phase") else phase
-    return load_net(net, phase, state.level, state.stage, dialect)
+def _in_state(net: Path | Message, phase: str, wanted: Message, dialect: str | None) -> NetSpec:
+    """The net in the state a solver gives it: what the solver says, else what the net says, else ``phase``, level 0.
+
+    Source: Solver::InitTrainNet, InitTestNets (solver.cpp), which merge the three.
+    """
+    reading = _read(net, dialect, "keep", None)
+    own, state = reading.message.state, copy(reading.message.state)
+    first = wanted if wanted.has("phase") else own
+    state.set("phase", first.phase if first.has("phase") else phase)
+    state.set("level", (wanted if wanted.has("level") else own).level)
+    state.set("stage", [*own.stage, *wanted.stage])
+    return _select(reading, state, "keep")
 
 
 def _text_of(path_or_text: str | os.PathLike[str]) -> tuple[str, str]:

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from repro.caffe import NetSpec, SolverSpec, load_solver
 from repro.data.feeds import Feed, file_shapes, open_feeds, share_feed
 from repro.errors import InputError, UnsupportedError
+from repro.layers import Layer
 from repro.loading import share_parameters
 from repro.net import Net
+from repro.sharing import multipliers, separate
 from repro.solver.caffe_start import start_as_caffe
 from repro.solver.initial import fill_zeros, load_initial, starting_at_zero
 from repro.solver.layout import channels_last
@@ -121,7 +123,7 @@ def build_solver(
         log.line(f"Finetuning from {report}")
     if make_net is None and snapshot is None:
         _mind_zeros(net, fill_missing, log, given)
-    optimizer = _optimizer(message, net, caffe, schedule.iter_size, numerics)
+    optimizer = _optimizer(message, _groups(net, caffe), caffe, schedule.iter_size, numerics)
     reading = {"root": data_root, "workers": workers, "cache_bytes": cache_bytes, "arrays": arrays}
     opened = list(feeds) if feeds is not None else _open(train_spec, seed, reading)
     opened = [share_feed(feed, ranks.rank, ranks.world) for feed in opened]
@@ -225,23 +227,48 @@ def _schedule(message: Any, max_iter: int) -> Schedule:
     )
 
 
-def _optimizer(message: Any, net: Net, caffe: str, iter_size: int, numerics: str) -> CaffeOptimizer:
+def _groups(net: Any, caffe: str) -> list[dict[str, Any]]:
+    """One group per parameter in Caffe's order; in the 2015 Caffe each layer of a shared one has its own.
+
+    Source: Net::AppendParam and Net::Update, src/caffe/net.cpp (2015); BVLC Caffe 1.0 has its learnable_params.
+    """
+    if caffe == "bvlc" or not getattr(net, "shared", ()):
+        return entries_by_multiplier(net.param_entries)
+    separate(net.shared)
+    owner = {(blob.layer, blob.index): (blob.owner, blob.owner_index) for blob in net.shared}
+    groups: list[dict[str, Any]] = []
+    number: dict[tuple[Layer, int], int] = {}
+    for layer in net.caffe_layers:
+        for index, parameter in enumerate(layer.blobs):
+            key = owner.get((layer, index), (layer, index))
+            lr_mult, decay_mult = multipliers(layer, index, ())
+            shares = number.setdefault(key, len(groups)) if key in owner.values() else None
+            groups.append({"params": [parameter], "lr_mult": lr_mult, "decay_mult": decay_mult, "shares": shares})
+    return groups
+
+
+def _optimizer(
+    message: Any, groups: list[dict[str, Any]], caffe: str, iter_size: int, numerics: str
+) -> CaffeOptimizer:
     kind = str(message.type)
     if kind not in OPTIMIZERS:
         raise UnsupportedError(f"{message.where}: solver type '{kind}' is not available; {', '.join(OPTIMIZERS)} are")
     extra = {name: float(getattr(message, name)) for name in OWN_SETTINGS.get(kind, ())}
-    return OPTIMIZERS[kind](
-        entries_by_multiplier(net.param_entries),
-        float(message.base_lr or 0),
-        float(message.momentum or 0),
-        float(message.weight_decay or 0),
-        caffe=caffe,
-        iter_size=iter_size,
-        regularization=str(message.regularization_type),
-        clip_gradients=float(message.clip_gradients),
-        numerics=numerics,
-        **extra,
-    )
+    try:
+        return OPTIMIZERS[kind](
+            groups,
+            float(message.base_lr or 0),
+            float(message.momentum or 0),
+            float(message.weight_decay or 0),
+            caffe=caffe,
+            iter_size=iter_size,
+            regularization=str(message.regularization_type),
+            clip_gradients=float(message.clip_gradients),
+            numerics=numerics,
+            **extra,
+        )
+    except InputError as error:
+        raise InputError(f"{message.where}: {error}") from None
 
 
 def _open(spec: NetSpec, seed: int, reading: Mapping[str, Any]) -> list[Feed]:
@@ -282,5 +309,8 @@ def _loss_weights(spec: NetSpec) -> dict[str, float]:
 
 
 def _prefix(message: Any, spec: SolverSpec, out: Path | None) -> Path:
-    name = str(message.snapshot_prefix or "") or Path(spec.source).stem.strip("<>")
-    return (out or Path()) / name
+    """Where snapshots go and how their names begin; a snapshot_prefix that is a folder gets the solver's name, as in
+    BVLC's UpgradeSnapshotPrefixProperty."""
+    given, name = str(message.snapshot_prefix or ""), Path(spec.source).stem.strip("<>")
+    prefix = (out or Path()) / (given or name)
+    return prefix / name if given and (given.endswith("/") or prefix.is_dir()) else prefix

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from repro.errors import InputError
+from repro.errors import InputError, TrainingError
 
 POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid")
 _NEEDS_GAMMA = ("step", "exp", "inv", "multistep", "sigmoid")
@@ -55,18 +55,38 @@ class LearningRate:
             raise InputError(f"{message.where}: lr_policy '{policy}' needs gamma")
         if not message.has("base_lr"):
             raise InputError(f"{message.where}: a solver needs base_lr")
-        return cls(
-            policy=policy,
-            base_lr=float(message.base_lr),
-            gamma=float(message.gamma or 0),
-            power=float(message.power or 0),
-            stepsize=int(message.stepsize or 0),
-            stepvalue=tuple(int(v) for v in message.stepvalue),
-            max_iter=max_iter,
-        )
+        try:
+            return cls(
+                policy=policy,
+                base_lr=float(message.base_lr),
+                gamma=float(message.gamma or 0),
+                power=float(message.power or 0),
+                stepsize=int(message.stepsize or 0),
+                stepvalue=tuple(int(v) for v in message.stepvalue),
+                max_iter=max_iter,
+            )
+        except InputError as error:
+            raise InputError(f"{message.where}: {error}") from None
 
     def at(self, iteration: int) -> float:
-        """The rate of this iteration, a float32 value; call it once per iteration, in order."""
+        """The rate of this iteration, a float32 value; call it once per iteration, in order.
+
+        TrainingError where the formula gives a rate that is not finite, with which Caffe would go on.
+        """
+        try:
+            with np.errstate(over="ignore"):
+                rate = self._at(iteration)
+        except (OverflowError, ValueError):
+            # where C's pow gives an infinite number or none
+            rate = math.nan
+        if not math.isfinite(rate):
+            raise TrainingError(
+                f"iteration {iteration}: lr_policy '{self.policy}' gives no finite rate (base_lr {self.base_lr:g}, "
+                f"gamma {self.gamma:g}, power {self.power:g}); parameters stay as they are"
+            )
+        return rate
+
+    def _at(self, iteration: int) -> float:
         f32 = np.float32
         base, gamma, power = f32(self.base_lr), f32(self.gamma), f32(self.power)
         if self.policy == "fixed":
@@ -86,7 +106,8 @@ class LearningRate:
             left = f32(1) - f32(iteration) / f32(self.max_iter)
             # Caffe stops at max_iter; a run that goes beyond it would raise a negative number to a fraction
             return float(base * f32(math.pow(max(left, f32(0)), power)))
-        exponent = min(float(-gamma * (f32(iteration) - f32(self.stepsize))), 88.0)
+        # from 88.73 on the float32 is infinite and the rate 0, as in Caffe
+        exponent = min(float(-gamma * (f32(iteration) - f32(self.stepsize))), 100.0)
         return float(base * (f32(1) / (f32(1) + f32(math.exp(exponent)))))
 
 

@@ -167,7 +167,9 @@ class Solver:
                 if not math.isfinite(value):
                     fault = self._not_finite(float(value), batch)
                     break
-                total.backward()
+                # without a parameter that learns there is nothing to go back for, and losses are shown all the same
+                if total.requires_grad:
+                    total.backward()
             self.sublosses.append(float(value))
             loss += value
         loss = self._agree(loss, fault)

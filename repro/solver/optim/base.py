@@ -25,6 +25,8 @@ class CaffeOptimizer(Optimizer):
     parameter whose ``grad`` is None is left alone. ``iter_size`` is over how many backward passes the gradients were
     summed, ``caffe`` the age of the arithmetic, "2015" or "bvlc" (see the package). ``numerics="exact"`` gives Caffe's
     bits, for float32 on the CPU. `step` leaves the decayed gradient in ``grad``: zero it before the next backward pass.
+    Groups of one parameter each and the same number ``shares`` are views of the same memory: each has its own gradient,
+    decay and history, and their updates are added up before the values change, as in the 2015 Caffe's shared parameters.
     InputError for settings Caffe would refuse.
     """
 
@@ -73,7 +75,7 @@ class CaffeOptimizer(Optimizer):
         self.regularization = regularization
         self.clip_gradients = clip_gradients
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "lr_mult": 1.0, "decay_mult": 1.0}
-        super().__init__(params, {**defaults, "iteration": 0})
+        super().__init__(params, {**defaults, "shares": None, "iteration": 0})
 
     def set_rate(self, lr: float) -> None:
         for group in self.param_groups:
@@ -88,13 +90,22 @@ class CaffeOptimizer(Optimizer):
                 loss = closure()
         if self.caffe == "bvlc":
             self._clip()
+        together: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         for group in self.param_groups:
             rate, decay = _rate(group, self._rate_divisor()), _decay(group)
             for param in group["params"]:
                 if param.grad is not None:
                     self._regularise(param, param.grad, decay)
-                    self.vectors.axpy(-1.0, self._update(param, param.grad, rate, group), param)
+                    update, name = self._update(param, param.grad, rate, group), group["shares"]
+                    if name is None:
+                        self.vectors.axpy(-1.0, update, param)
+                    elif name in together:
+                        self.vectors.axpy(1.0, update, together[name][1])
+                    else:
+                        together[name] = param, update.clone()
             group["iteration"] += 1
+        for param, total in together.values():
+            self.vectors.axpy(-1.0, total, param)
         return loss
 
     def _update(self, param: torch.Tensor, grad: torch.Tensor, rate: float, group: dict[str, Any]) -> torch.Tensor:

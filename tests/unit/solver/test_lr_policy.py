@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from repro.errors import InputError
+from repro.errors import InputError, TrainingError
 from repro.solver.lr_policy import LearningRate
 
 
@@ -61,3 +61,26 @@ def test_poly_does_not_go_below_zero_beyond_max_iter() -> None:
 def test_senseless_parameters_are_refused(parameters: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         LearningRate(base_lr=0.1, **parameters)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "iteration"),
+    [
+        ({"policy": "exp", "gamma": 10.0}, 400),
+        ({"policy": "exp", "gamma": -10.0}, 401),
+        ({"policy": "exp", "gamma": 10.0}, 40),
+        ({"policy": "step", "gamma": 1e30, "stepsize": 1}, 5000),
+        ({"policy": "inv", "gamma": -0.1, "power": 0.75}, 11),
+        ({"policy": "inv", "gamma": -0.5, "power": 0.75}, 2),
+        ({"policy": "poly", "power": -1.0, "max_iter": 10}, 10),
+    ],
+)
+def test_a_rate_that_is_not_finite_ends_training(parameters: dict[str, object], iteration: int) -> None:
+    policy = LearningRate(base_lr=0.1, **parameters)  # type: ignore[arg-type]
+    with pytest.raises(TrainingError, match=f"iteration {iteration}: .* gives no finite rate"):
+        policy.at(iteration)
+
+
+def test_a_sigmoid_far_from_its_step_is_0_as_a_float32_is() -> None:
+    assert LearningRate("sigmoid", 0.1, gamma=100.0, stepsize=1).at(0) == 0
+    assert 0 < LearningRate("sigmoid", 0.1, gamma=88.0, stepsize=1).at(0) < 1e-38
