@@ -247,9 +247,7 @@ def _groups(net: Any, caffe: str) -> list[dict[str, Any]]:
     return groups
 
 
-def _optimizer(
-    message: Any, groups: list[dict[str, Any]], caffe: str, iter_size: int, numerics: str
-) -> CaffeOptimizer:
+def _optimizer(message: Any, groups: list[dict[str, Any]], caffe: str, iter_size: int, numerics: str) -> CaffeOptimizer:
     kind = str(message.type)
     if kind not in OPTIMIZERS:
         raise UnsupportedError(f"{message.where}: solver type '{kind}' is not available; {', '.join(OPTIMIZERS)} are")

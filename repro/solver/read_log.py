@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ class TrainingCurves:
     """What a log tells: quantity -> {iteration: value}.
 
     ``loss`` is the smoothed one of the `Iteration N, loss` lines, ``lr`` the rate; ``train`` and ``test`` are the nets'
-    outputs by their names (with several test nets, those of net 1 and later as `name (#1)`). Of an iteration that
-    stands there twice, as after a resume, the later value stays.
+    outputs by their names (with several test nets, those of net 1 and later as `name (#1)`; the second value of an
+    output of several as `name[1]`, and so on). Of an iteration that stands there twice, as after a resume, the later
+    value stays.
     """
 
     source: Path
@@ -57,19 +59,25 @@ def read_log(path: str | Path) -> TrainingCurves:
 
 def _read_lines(text: str, curves: TrainingCurves) -> None:
     trained, tested = 0, (0, 0)
+    seen: Counter[tuple[str, str]] = Counter()
     for line in text.splitlines():
         if found := _OUTPUT.search(line):
             phase, name, value = found.groups()
+            place = seen[phase, name]
+            seen[phase, name] += 1
+            name += f"[{place}]" if place else ""
             if phase == "Train":
                 _put(curves.train, name, trained, float(value))
             else:
                 _put(curves.test, _of_net(name, tested[1]), tested[0], float(value))
         elif found := _LOSS.search(line):
+            seen.clear()
             trained = int(found[1])
             curves.loss[trained] = float(found[2])
         elif found := _RATE.search(line):
             curves.lr[int(found[1])] = float(found[2])
         elif found := _TESTING.search(line):
+            seen.clear()
             tested = int(found[1]), int(found[2])
 
 

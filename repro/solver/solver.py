@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -23,6 +24,9 @@ from repro.solver.lr_policy import LearningRate
 from repro.solver.optim import CaffeOptimizer
 from repro.solver.ranks import Ranks
 
+# outputs of more values than this are not shown
+MOST_SHOWN = 256
+_ELEMENT = re.compile(r"\[\d+\]$")
 ParamEntry = tuple[str, int, torch.nn.Parameter, float, float]
 
 
@@ -173,7 +177,7 @@ class Solver:
             self.sublosses.append(float(value))
             loss += value
         loss = self._agree(loss, fault)
-        self.outputs = _scalars(outputs)
+        self.outputs = _elements(outputs)
         self.last_lr = self.rate.at(self.iteration)
         self.optimizer.set_rate(self.last_lr)
         self.optimizer.step()
@@ -256,13 +260,13 @@ class Solver:
 
     @torch.no_grad()
     def test(self) -> list[dict[str, float]]:
-        """Run every test net over its batches: the mean of each scalar output, as Caffe's TestAll shows it."""
+        """Run every test net over its batches: the mean of each output's values, as Caffe's TestAll shows it."""
         results = []
         for number_, test in enumerate(self.tests):
             self.log.line(f"Iteration {self.iteration}, Testing net (#{number_})")
             sums: dict[str, float] = {}
             for _ in range(test.iterations // self._parts(test)):
-                outputs = _scalars(test.net(**self._next_batch(test.feeds)))
+                outputs = _elements(test.net(**self._next_batch(test.feeds)))
                 if self.schedule.test_compute_loss:
                     outputs["(loss)"] = float(test.net.loss)
                 for name, value in outputs.items():
@@ -308,7 +312,8 @@ class Solver:
         return f" ({number(per_second)} iter/s, {number(round(lapse, 3))}s/{self.schedule.display} iters)"
 
     def _show_outputs(self, phase: str, outputs: Mapping[str, float]) -> None:
-        for index, (name, value) in enumerate(outputs.items()):
+        for index, (key, value) in enumerate(outputs.items()):
+            name = _ELEMENT.sub("", key)
             weight = self._loss_weights.get(name, 0.0)
             loss = f" (* {number(weight)} = {number(weight * value)} loss)" if weight else ""
             self.log.line(f"    {phase} net output #{index}: {name} = {number(value)}{loss}")
@@ -333,8 +338,14 @@ def _due(iteration: int, interval: int) -> bool:
     return interval > 0 and iteration % interval == 0
 
 
-def _scalars(outputs: Mapping[str, torch.Tensor]) -> dict[str, float]:
-    return {name: float(value.detach()) for name, value in outputs.items() if value.numel() == 1}
+def _elements(outputs: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    """The values of scalar and vector outputs, as `name`, `name[1]`, `name[2]`, …; Caffe shows whole maps as well."""
+    found = {}
+    for name, value in outputs.items():
+        if value.numel() == max(value.shape, default=1) <= MOST_SHOWN:
+            for place, element in enumerate(value.detach().flatten().tolist()):
+                found[f"{name}[{place}]" if place else name] = float(element)
+    return found
 
 
 def entries_by_multiplier(entries: Iterable[ParamEntry]) -> list[dict[str, Any]]:

@@ -25,8 +25,8 @@ class CaffeOptimizer(Optimizer):
     parameter whose ``grad`` is None is left alone. ``iter_size`` is over how many backward passes the gradients were
     summed, ``caffe`` the age of the arithmetic, "2015" or "bvlc" (see the package). ``numerics="exact"`` gives Caffe's
     bits, for float32 on the CPU. `step` leaves the decayed gradient in ``grad``: zero it before the next backward pass.
-    Groups of one parameter each and the same number ``shares`` are views of the same memory: each has its own gradient,
-    decay and history, and their updates are added up before the values change, as in the 2015 Caffe's shared parameters.
+    Groups of one parameter each and the same number ``shares`` are views of the same memory: each has its own
+    gradient, decay and history, and their updates are added up before the values change, as the 2015 Caffe shares.
     InputError for settings Caffe would refuse.
     """
 

@@ -24,8 +24,8 @@ layer { name: "l1" type: "EuclideanLoss" bottom: "one" bottom: "t" top: "l1" }
 layer { name: "l2" type: "EuclideanLoss" bottom: "two" bottom: "u" top: "l2" loss_weight: 0.5 }
 """
 LR, MOMENTUM, DECAY, DELTA, ITER_SIZE = 0.05, 0.9, 0.3, 1e-8, 2
-SETTINGS = f"""net: "net.prototxt" base_lr: {LR} lr_policy: "fixed" weight_decay: {DECAY} iter_size: {ITER_SIZE} max_iter: 6
-random_seed: 5 snapshot: 3 snapshot_prefix: "twins" """
+SETTINGS = f"""net: "net.prototxt" base_lr: {LR} lr_policy: "fixed" weight_decay: {DECAY} iter_size: {ITER_SIZE}
+max_iter: 6 random_seed: 5 snapshot: 3 snapshot_prefix: "twins" """
 RNG = np.random.default_rng(2)
 ARRAYS = {name: RNG.standard_normal((2, 3 if name in "ab" else 1)).astype(np.float32) for name in "abtu"}
 

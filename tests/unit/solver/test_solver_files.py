@@ -104,3 +104,24 @@ def test_refusals_say_where(more: str, message: str, tmp_path: Path) -> None:
     text = SOLVER.replace('lr_policy: "fixed"', "") if "lr_policy" in more else SOLVER
     with pytest.raises(InputError, match=rf"solver\.prototxt:1:1: .*{message}"):
         train(tmp_path, text + more)
+
+
+@pytest.mark.parametrize(
+    ("instead", "message"),
+    [
+        ("num_output: 1 bias_term: false", "layer 'ip' has 1 blobs in .*test.prototxt, 2 in .*net.prototxt, whose"),
+        ("num_output: 1 axis: 0", r"layer 'ip' has shape \(1, 6\) in .*, \(1, 3\) in .*, whose"),
+    ],
+)
+def test_a_test_net_that_cannot_share(instead: str, message: str, tmp_path: Path) -> None:
+    data = 'layer { name: "%s" type: "DummyData" top: "%s" dummy_data_param { shape { dim: 2 dim: %d } } }'
+    layers = [*(data % made for made in (("x", "x", 3), ("y", "y", 1))), *(NET % "").splitlines()[2:-1]]
+    (tmp_path / "net.prototxt").write_text(
+        "\n".join([*layers, 'layer { name: "l" type: "Reduction" bottom: "ip" top: "l" }'])
+    )
+    (tmp_path / "test.prototxt").write_text((tmp_path / "net.prototxt").read_text().replace("num_output: 1", instead))
+    (tmp_path / "solver.prototxt").write_text(
+        SOLVER.replace("net:", "train_net:") + 'test_net: "test.prototxt" test_iter: 1 test_interval: 1'
+    )
+    with pytest.raises(InputError, match=message):
+        build_solver(tmp_path / "solver.prototxt", out=tmp_path)

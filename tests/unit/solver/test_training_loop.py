@@ -20,6 +20,7 @@ from repro.solver.interrupt import stop_on_signal
 from repro.solver.log import SmoothedLoss, TrainingLog
 from repro.solver.lr_policy import LearningRate
 from repro.solver.optim import CaffeSGD
+from repro.solver.read_log import read_log
 from repro.solver.solver import Schedule, Solver, TestNet, entries_by_multiplier
 
 
@@ -83,14 +84,21 @@ def test_lines_and_records_are_caffes(tmp_path: Path) -> None:
     assert [line.split(",")[0] for line in shown] == [f"Iteration {i}" for i in (0, 0, 2, 2, 4, 4)]
     assert not any("iter/s" in line for line in lines)
     assert shown[1] == "Iteration 0, lr = 0.01"
-    assert lines[1] == "    Train net output #0: loss = 2.25 (* 1 = 2.25 loss)"
+    assert lines[1:4] == [
+        "    Train net output #0: loss = 2.25 (* 1 = 2.25 loss)",
+        "    Train net output #1: x2 = 1",
+        "    Train net output #2: x2 = 1",
+    ]
     assert lines[-1] == "Optimization Done."
     text = (tmp_path / "train.log").read_text().splitlines()
     assert text[0].startswith("I")
     assert text[0].endswith("solver.py] Iteration 0, loss = 2.25")
     records = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
     assert [r["iteration"] for r in records] == [0, 2, 4]
-    assert records[0]["outputs"] == {"loss": 2.25}
+    assert records[0]["outputs"] == {"loss": 2.25, "x2": 1.0, "x2[1]": 1.0}
+    for name in ("train.log", "train.jsonl"):
+        curves = read_log(tmp_path / name)
+        assert curves.train["x2[1]"] == {0: 1.0, 2: -1.0, 4: 1.0}
 
 
 def test_lines_of_bvlc_and_the_loss_after_training() -> None:
@@ -117,6 +125,8 @@ def test_tests_run_at_their_interval_and_average(tmp_path: Path) -> None:
     assert [line for line in lines if "Testing" in line] == [f"Iteration {i}, Testing net (#0)" for i in (2, 4)]
     records = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
     assert records[0]["loss"] == pytest.approx((0.5 * X - Y).square().mean().item())
+    assert records[0]["x2"] == records[0]["x2[1]"] == X.mean().item()
+    assert "    Test net output #2: x2 = 1.25" in lines
 
 
 def test_a_loss_that_is_not_finite_stops_before_any_parameter_changes() -> None:
