@@ -26,7 +26,7 @@ from repro.solver.lr_policy import LearningRate
 from repro.solver.mixed import keep_sums_long
 from repro.solver.optim import OPTIMIZERS, CaffeOptimizer
 from repro.solver.ranks import Ranks
-from repro.solver.snapshot import feed_state_path, read_feed_state, restore_snapshot, save_snapshot
+from repro.solver.snapshot import MOST_SEED, feed_state_path, read_feed_state, restore_snapshot, save_snapshot
 from repro.solver.solver import Schedule, Solver, TestNet, entries_by_multiplier, parts_of_test
 
 # layers whose parameter gradients the 2015 fork overwrites in each backward pass (bn_layer.cpp: gemv with beta 0)
@@ -192,8 +192,8 @@ def _mind_zeros(net: Net, fill_missing: str | None, log: TrainingLog, given: Col
 
 def _seed(message: Any, given: int | None, snapshot: Path | None, log: TrainingLog) -> int:
     if given is not None:
-        if given < 0:
-            raise InputError(f"a seed is not negative: {given}")
+        if not 0 <= given <= MOST_SEED:
+            raise InputError(f"a seed is a whole number of 0..{MOST_SEED}, not {given}")
         return given
     if snapshot is not None and feed_state_path(snapshot).is_file():
         return int(read_feed_state(feed_state_path(snapshot)).get("seed", 0))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from repro.files import write_atomic
 from repro.solver.solver import Solver
 
 FEED_STATE_VERSION = 1
+# a seed is an int64 to Caffe and torch
+MOST_SEED = (1 << 63) - 1
 
 
 def save_snapshot(solver: Solver, prefix: Path, *, seed: int, hdf5: bool = False) -> Path:
@@ -62,13 +64,12 @@ def restore_snapshot(solver: Solver, path: Path) -> None:
     the state: beside the state, where they are even after a folder was moved, then from the current folder.
     """
     state = read_solverstate(path)
-    model = Path(state.learned_net)
-    found = next((p for p in (path.parent / model.name, model) if state.learned_net and p.is_file()), None)
-    if found is None:
-        raise TrainingError(f"{path}: its weights '{state.learned_net}' are neither there nor in {path.parent}")
-    solver.net.load(found)
+    solver.net.load(_weights_of(path, state.learned_net))
     arrays = [torch.from_numpy(np.array(blob.array, np.float32)) for blob in state.history]
-    solver.optimizer.load_history(arrays, state.iter)
+    try:
+        solver.optimizer.load_history(arrays, state.iter)
+    except TrainingError as error:
+        raise TrainingError(f"{path}: {error}") from None
     solver.iteration = state.iter
     solver.rate.current_step = state.current_step
     solver.log.line(f"Restoring previous solver status from {path}")
@@ -77,6 +78,19 @@ def restore_snapshot(solver: Solver, path: Path) -> None:
         _load_feed_state(solver, side)
     else:
         solver.log.line(f"No {side.name}: the data start from the beginning, not where the snapshot was taken")
+
+
+def _weights_of(path: Path, learned_net: str) -> Path:
+    """The weights' file that a state names, written by a Caffe on any system."""
+    names = dict.fromkeys((Path(learned_net).name, PureWindowsPath(learned_net).name))
+    for found in (*(path.parent / name for name in names if name), Path(learned_net)):
+        try:
+            if learned_net and found.is_file():
+                return found
+        except (OSError, ValueError):
+            # a name that no file here can have
+            continue
+    raise TrainingError(f"{path}: its weights '{learned_net[:200]}' are neither there nor in {path.parent}")
 
 
 def feed_state_path(state: Path) -> Path:
@@ -91,6 +105,9 @@ def read_feed_state(path: Path) -> dict[str, Any]:
         raise FormatError(f"{path}: not a feed state ({error})") from error
     if not isinstance(values, dict) or values.get("version") != FEED_STATE_VERSION:
         raise FormatError(f"{path}: not a feed state of version {FEED_STATE_VERSION}")
+    seed = values.get("seed", 0)
+    if type(seed) is not int or not 0 <= seed <= MOST_SEED:
+        raise FormatError(f"{path}: the seed {str(seed)[:80]!r}; a whole number of 0..{MOST_SEED} was written there")
     return values
 
 

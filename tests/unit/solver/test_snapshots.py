@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from repro.caffe import load_solver, read_caffemodel, read_solverstate
+from repro.caffe import load_solver, read_caffemodel, read_solverstate, write_solverstate
 from repro.data.feeds import ArrayFeed
 from repro.errors import FormatError, InputError, TrainingError, UnsupportedError
 from repro.solver.build import build_solver
@@ -126,6 +126,8 @@ def test_the_seed_of_the_snapshot_goes_before_a_fresh_one(folder: Path, golden_d
         (lambda f: f.write_text('{"version": 9}'), FormatError, "not a feed state of version"),
         (lambda f: f.write_text('{"version": 1, "iteration": 3}'), TrainingError, "taken at iteration 3"),
         (lambda f: f.write_text('{"version": 1, "iteration": 5, "feeds": [{}]}'), FormatError, "not the feed state"),
+        (lambda f: f.write_text('{"version": 1, "iteration": 5, "seed": "x"}'), FormatError, "the seed 'x'"),
+        (lambda f: f.write_text('{"version": 1, "iteration": 5, "seed": 1' + "0" * 30 + "}"), FormatError, "the seed"),
         (lambda f: f.with_name("small_iter_5.caffemodel").unlink(), TrainingError, "neither there nor in"),
         (lambda f: f.with_name("small_iter_5.solverstate").write_bytes(b"\x08"), FormatError, "solverstate"),
     ],
@@ -145,8 +147,23 @@ def test_the_state_of_another_net_is_refused(folder: Path, golden_data: Path) ->
     first = text.index('layers { bottom: "conv1" top: "conv1" name: "bn1"')
     last = text.index('layers { bottom: "conv1" top: "conv1" name: "relu1"')
     (folder / "net.prototxt").write_text(text[:first] + text[last:])
-    with pytest.raises(TrainingError, match="14 histories, this net 12"):
+    with pytest.raises(TrainingError, match=r"small_iter_5\.solverstate: .* 14 histories, this net 12"):
         make(folder, golden_data, snapshot=folder / "snap" / "small_iter_5.solverstate")
+
+
+@pytest.mark.parametrize("learned_net", ["C:\\runs\\small_iter_5.caffemodel", "/nowhere/small_iter_5.caffemodel"])
+def test_weights_are_found_beside_the_state_whatever_system_wrote_it(
+    learned_net: str, folder: Path, golden_data: Path
+) -> None:
+    make(folder, golden_data, max_iter=5).solve()
+    state = folder / "snap" / "small_iter_5.solverstate"
+    history = [np.array(blob.array) for blob in read_solverstate(state).history]
+    for name in ("", "a" * 5000, "a\0b"):
+        write_solverstate(state, iteration=5, learned_net=name, history=history, version="V1")
+        with pytest.raises(TrainingError, match="are neither there nor in"):
+            make(folder, golden_data, snapshot=state)
+    write_solverstate(state, iteration=5, learned_net=learned_net, history=history, version="V1")
+    assert make(folder, golden_data, snapshot=state).iteration == 5
 
 
 @pytest.mark.parametrize(
@@ -176,6 +193,11 @@ def test_a_random_seed_is_drawn_and_told(folder: Path, golden_data: Path) -> Non
     lines: list[str] = []
     make(folder, golden_data, log=TrainingLog(say=lines.append))
     assert any("repeat this run with --seed" in line for line in lines)
+
+
+def test_a_seed_beyond_64_bits_is_refused(folder: Path, golden_data: Path) -> None:
+    with pytest.raises(InputError, match=r"a whole number of 0\.\.9223372036854775807, not 9223372036854775808"):
+        make(folder, golden_data, seed=1 << 63)
 
 
 def test_two_runs_of_one_seed_are_the_same(folder: Path, golden_data: Path) -> None:
