@@ -11,14 +11,15 @@ from repro.caffe import LayerSpec
 from repro.caffe.datum import Datum, read_datum
 from repro.data.lmdb_file import LmdbFile
 from repro.data.picture_feed import PictureFeed, Pixels
-from repro.errors import FormatError, UnsupportedError
+from repro.errors import FormatError, InputError, UnsupportedError
 
 
 class DatabaseFeed(PictureFeed):
     """Batches of one Data layer, in the order of the keys, over and over; see `PictureFeed`.
 
-    A Datum is a picture of bytes or of floats, (C, H, W), or an encoded file, decoded in colour with
-    `force_encoded_color`. Source: `data_layer.cpp` of BVLC Caffe 1.0.
+    A Datum is a picture of bytes or of floats, (C, H, W), or an encoded file, decoded as it is,
+    in colour with `force_encoded_color` or `force_color`, in grey with `force_gray`. Source: `data_layer.cpp` and
+    `data_transformer.cpp` of BVLC Caffe 1.0.
     """
 
     def __init__(self, spec: LayerSpec, phase: str, seed: int, *, root: Path | None = None, workers: int = 2) -> None:
@@ -32,7 +33,14 @@ class DatabaseFeed(PictureFeed):
         self.file = LmdbFile(source)
         if not len(self.file):
             raise FormatError(f"{source}: an empty database")
-        self.in_colour = bool(options.force_encoded_color)
+        transform = spec.options("transform_param")
+        if transform.force_color and transform.force_gray:
+            raise InputError(f"layer '{spec.name}' ({spec.where}): force_color and force_gray; give one of them")
+        self.flags = cv2.IMREAD_UNCHANGED
+        if options.force_encoded_color or transform.force_color:
+            self.flags = cv2.IMREAD_COLOR
+        elif transform.force_gray:
+            self.flags = cv2.IMREAD_GRAYSCALE
         super().__init__(
             spec, phase, seed, count=len(self.file), shuffle=False, rand_skip=int(options.rand_skip or 0),
             batch_size=int(options.batch_size or 0), root=root, workers=workers,
@@ -51,8 +59,7 @@ class DatabaseFeed(PictureFeed):
         datum = self._datum(row)
         if datum.pixels is not None:
             return datum.pixels
-        flags = cv2.IMREAD_COLOR if self.in_colour else cv2.IMREAD_UNCHANGED
-        image = cv2.imdecode(np.frombuffer(datum.encoded, np.uint8), flags) if len(datum.encoded) else None
+        image = cv2.imdecode(np.frombuffer(datum.encoded, np.uint8), self.flags) if len(datum.encoded) else None
         if image is None or image.dtype != np.uint8:
             raise FormatError(f"{self.place(row)}: its {len(datum.encoded)} bytes are no 8-bit picture OpenCV decodes")
         whole = np.asarray(image, np.uint8)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from repro.caffe import LayerSpec
 from repro.data.order import SampleOrder
 from repro.data.ordered_feed import OrderedFeed
+from repro.data.sample_list import read_lines, require_files
 from repro.errors import DataError, FormatError, UnsupportedError
 
 Rows = dict[str, NDArray[np.float32]]
@@ -133,14 +134,9 @@ def _line(error: BaseException) -> str:
 
 
 def _read_list(source: Path, root: Path | None) -> list[Path]:
-    try:
-        names = source.read_text(encoding="utf-8", errors="surrogateescape").split()
-    except OSError as error:
-        raise DataError(f"{source}: the list of files cannot be read ({error.strerror})") from None
+    names = [name for line in read_lines(source) for name in line.split()]
     if not names:
         raise DataError(f"{source}: the list names no file")
     paths = [Path(name) if root is None else root / name for name in names]
-    missing = [str(p) for p in paths if not p.is_file()]
-    if missing:
-        raise DataError(f"{source}: {len(missing)} listed files are not there: {', '.join(missing[:3])}")
+    require_files(source, paths)
     return paths

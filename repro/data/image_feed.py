@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 
 from repro.caffe import LayerSpec
 from repro.data.decode import DecodedCache, read_image_bgr
 from repro.data.picture_feed import PictureFeed, Pixels
-from repro.data.sample_list import resolve
+from repro.data.sample_list import read_lines, require_files, resolve
 from repro.data.transforms import resize_linear
 from repro.errors import DataError, FormatError, InputError, ReproError
+
+_LINE = re.compile(r"(.*\S)\s+([-+]?[0-9]{1,20})")
 
 
 class ImageFeed(PictureFeed):
@@ -58,27 +61,20 @@ class ImageFeed(PictureFeed):
 
 
 def _read_list(source: Path, root_folder: str, root: Path | None) -> tuple[list[Path], list[int]]:
-    """Paths and labels; the label stands behind the last space of a line."""
-    try:
-        lines = source.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except OSError as error:
-        raise DataError(f"{source}: the list of pictures cannot be read ({error.strerror})") from None
+    """Paths and labels; the label stands behind the last blank of a line, as in BVLC Caffe, so names may have blanks.
+
+    As many blanks or tabs as there are stand before it, as in the 2015 Caffe.
+    """
     paths, labels = [], []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_lines(source), 1):
         if not line.strip():
             continue
-        name, _, label = line.rstrip().rpartition(" ")
-        try:
-            labels.append(int(label))
-        except ValueError:
-            name = ""
-        if not name or abs(labels[-1]) >= 2**31:
+        found = _LINE.fullmatch(line.strip())
+        if found is None or abs(int(found[2])) >= 2**31:
             raise FormatError(f"{source}:{number}: found {line[:80]!r}, expected a path, a space and an integer label")
-        paths.append(resolve(root_folder, name, root))
+        paths.append(resolve(root_folder, found[1], root))
+        labels.append(int(found[2]))
     if not paths:
         raise DataError(f"{source}: the list names no picture")
-    missing = [str(p) for p in paths if not p.is_file()]
-    if missing:
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        raise DataError(f"{source}: {len(missing)} listed files are not there: {', '.join(missing[:3])}{more}")
+    require_files(source, paths)
     return paths, labels

@@ -35,12 +35,7 @@ class PictureFeed(OrderedFeed):
         if not 1 <= len(spec.tops) <= 2:
             raise InputError(f"{where}: one or two tops expected, not {len(spec.tops)}")
         self.train = phase == "TRAIN"
-        self.transform = TransformParameters(
-            crop_size=int(transform.crop_size or 0),
-            mirror=bool(transform.mirror),
-            mean_value=tuple(float(v) for v in transform.mean_value),
-            scale=float(transform.scale),
-        )
+        self.transform = TransformParameters.of(spec)
         self.mean: Float32Array | None = None
         if transform.mean_file:
             if self.transform.mean_value:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,9 +46,36 @@ def resolve(root_folder: str, name: str, data_root: Path | None) -> Path:
         return path
     if not path.is_absolute():
         return data_root / path
-    if root_folder == "" and not path.exists():
+    if root_folder == "" and not os.path.exists(path):
         return data_root / str(path).lstrip("/")
     return path
+
+
+def read_lines(source: Path) -> list[str]:
+    """The lines of an index file, without a byte-order mark; bytes that are no UTF-8 stay what they are in file names.
+
+    DataError where there is no such file, FormatError for one that is not text.
+    """
+    try:
+        data = source.read_bytes()
+    except FileNotFoundError:
+        raise DataError(
+            f"{source}: no such index file; relative sources start from --data, or here without it"
+        ) from None
+    except OSError as error:
+        raise DataError(f"{source}: the index file cannot be read ({error.strerror})") from None
+    if b"\0" in data:
+        raise FormatError(f"{source}: not a text file; a list of files was expected")
+    return [line.decode("utf-8", "surrogateescape") for line in data.removeprefix(BOM_UTF8).splitlines()]
+
+
+def require_files(source: Path, paths: Sequence[str | Path]) -> None:
+    """DataError unless every listed file is there, the first few that are not by name."""
+    # os.path, which has names that no file can have for missing, where Path raises
+    missing = [str(path) for path in paths if not os.path.isfile(path)]
+    if missing:
+        first = ", ".join(shown if len(shown) < 300 else f"{shown[:297]}…" for shown in missing[:3])
+        raise DataError(f"{source}: {len(missing)} of {len(paths)} files are missing, first {first}")
 
 
 def read_sample_list(
@@ -59,12 +88,11 @@ def read_sample_list(
     """
     if label_type not in LABEL_TYPES:
         raise FormatError(f"label_type {label_type!r} is none of {', '.join(LABEL_TYPES)}")
-    text = _text(source)
     number_of: dict[str, int] = {}
     rows: list[tuple[int, int, int, int, int, int]] = []
     label_fields = 0 if label_type == "NONE" else 1
     expected = 1 + label_fields + (4 if windows else 0)
-    for line_number, line in enumerate(text.splitlines(), 1):
+    for line_number, line in enumerate(read_lines(source), 1):
         fields = line.split()
         if not fields:
             continue
@@ -85,7 +113,7 @@ def read_sample_list(
         raise DataError(f"{source}: no samples in this index file")
 
     paths = tuple(str(resolve(root_folder, name, data_root)) for name in number_of)
-    _require_files(source, paths)
+    require_files(source, paths)
     table = np.array(rows, np.int32)
     return SampleList(source, paths, table[:, 0], table[:, 1], table[:, 2:] if windows else None)
 
@@ -98,7 +126,7 @@ def read_paired_lists(
     DataError where one names more than the other, none, or a file that is not there. Source: DataLayerSetUp of
     image_label_data_layer.cpp (fyu/caffe-dilation).
     """
-    names = [_text(source).split() for source in (images, labels)]
+    names = [[name for line in read_lines(source) for name in line.split()] for source in (images, labels)]
     if len(names[0]) != len(names[1]):
         raise DataError(f"{images} names {len(names[0])} pictures, {labels} {len(names[1])} label maps; one for each "
                         "picture is expected")  # fmt: skip
@@ -107,28 +135,11 @@ def read_paired_lists(
     paths = []
     for source, folder, listed in ((images, image_folder, names[0]), (labels, label_folder, names[1])):
         found = [str(resolve(folder, name, data_root)) for name in listed]
-        _require_files(source, found)
+        require_files(source, found)
         paths += found
     count = len(names[0])
     numbers = np.arange(2 * count, dtype=np.int32)
     return SampleList(images, tuple(paths), numbers[:count], numbers[count:], None)
-
-
-def _text(source: Path) -> str:
-    try:
-        return source.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError(
-            f"{source}: no such index file; relative sources start from --data, or here without it"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{source}: not a text file ({error})") from error
-
-
-def _require_files(source: Path, paths: Sequence[str]) -> None:
-    missing = [p for p in paths if not Path(p).is_file()]
-    if missing:
-        raise DataError(f"{source}: {len(missing)} of {len(paths)} files are missing, first {', '.join(missing[:3])}")
 
 
 def _integer(text: str, where: str, low: int, high: int) -> int:

@@ -144,9 +144,4 @@ def _transform_parameters(spec: LayerSpec) -> TransformParameters:
         raise UnsupportedError(
             f"layer '{spec.name}' ({spec.where}): {spec.type} takes mean_value, not mean_file (nor did the original)"
         )
-    return TransformParameters(
-        crop_size=int(options.crop_size or 0),
-        mirror=bool(options.mirror),
-        mean_value=tuple(float(v) for v in options.mean_value),
-        scale=float(options.scale if options.scale is not None else 1.0),
-    )
+    return TransformParameters.of(spec)

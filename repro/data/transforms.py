@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from repro.caffe import LayerSpec
 from repro.errors import DataError, InputError
 
 UInt8Array = NDArray[np.uint8]
@@ -35,6 +36,20 @@ class TransformParameters:
             raise InputError(f"crop_size must be 0..{MAX_SIDE}, not {self.crop_size}")
         if not np.all(np.isfinite([*self.mean_value, self.scale])):
             raise InputError(f"mean_value and scale must be finite, not {self.mean_value} and {self.scale}")
+
+    @classmethod
+    def of(cls, spec: LayerSpec) -> TransformParameters:
+        """From a layer's transform_param; InputError, naming the layer, for values that make no sense."""
+        options = spec.options("transform_param")
+        try:
+            return cls(
+                crop_size=int(options.crop_size or 0),
+                mirror=bool(options.mirror),
+                mean_value=tuple(float(v) for v in options.mean_value),
+                scale=float(options.scale if options.scale is not None else 1.0),
+            )
+        except InputError as error:
+            raise InputError(f"layer '{spec.name}' ({spec.where}): {error}") from None
 
     def mean(self, channels: int) -> Float32Array:
         """(channels,) float32."""

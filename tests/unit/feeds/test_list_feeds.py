@@ -99,12 +99,12 @@ def test_a_mirrored_crop_is_a_part_of_the_picture(tmp_path: Path, open_in: Calla
 @pytest.mark.parametrize(
     ("prepare", "text", "error", "message"),
     [
-        (lambda f: None, HDF5 % "", DataError, "list of files cannot be read"),
-        (lambda f: (f / "list").write_text("no.h5"), HDF5 % "", DataError, "1 listed files are not there"),
+        (lambda f: None, HDF5 % "", DataError, "no such index file"),
+        (lambda f: (f / "list").write_text("no.h5"), HDF5 % "", DataError, "1 of 1 files are missing"),
         (lambda f: ((f / "list").write_text("x"), (f / "x").write_bytes(b"no")), HDF5 % "", FormatError, "as HDF5"),
         (hdf5_files, (HDF5 % "").replace('data" top', 'other" top'), DataError, "no data set 'other'; there are: data"),
         (lambda f: (f / "list").write_text("a.png\n"), IMAGE % ("", ""), FormatError, "list:1: found 'a.png'"),
-        (lambda f: (f / "list").write_text("a.png 3\n"), IMAGE % ("", ""), DataError, "1 listed files are not there"),
+        (lambda f: (f / "list").write_text("a.png 3\n"), IMAGE % ("", ""), DataError, "1 of 1 files are missing"),
         (lambda f: pictures(f, [(5, 5)]), IMAGE % ("new_height: 3", ""), InputError, "both new_height and new_width"),
     ],
 )
@@ -119,6 +119,70 @@ def test_bad_sources(
     prepare(tmp_path)
     with pytest.raises(error, match=message):
         open_in(text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"a picture.png 7",
+        b"a picture.png 7 \t ",
+        b"  a picture.png \t  +7",
+        b"\xef\xbb\xbfa picture.png 7",
+        b"a picture.png 07\r",
+    ],
+)
+def test_lines_as_either_caffe_reads_them(line: bytes, tmp_path: Path, open_in: Callable) -> None:
+    pictures(tmp_path, [(5, 5)])
+    (tmp_path / "0.png").rename(tmp_path / "a picture.png")
+    (tmp_path / "list").write_bytes(line + b"\n\r\n" + "\N{LATIN SMALL LETTER E WITH ACUTE}.png 1\n".encode("latin-1"))
+    with pytest.raises(DataError, match="1 of 2 files are missing"):
+        open_in(IMAGE % ("", ""))
+    (tmp_path / "list").write_bytes(line + b"\n")
+    assert open_in(IMAGE % ("", "")).next()["label"].tolist() == [7, 7]
+
+
+@pytest.mark.parametrize("label", ["1_0", "\N{ARABIC-INDIC DIGIT THREE}", "1.5", "2147483648", "1" * 30, ""])
+def test_labels_that_are_no_int(label: str, tmp_path: Path, open_in: Callable) -> None:
+    (tmp_path / "list").write_text(f"a.png {label}\n")
+    with pytest.raises(FormatError, match=r"list:1: found .*an integer label"):
+        open_in(IMAGE % ("", ""))
+
+
+@pytest.mark.parametrize("text", [IMAGE % ("", ""), HDF5 % ""])
+def test_a_name_that_no_file_can_have(text: str, tmp_path: Path, open_in: Callable) -> None:
+    (tmp_path / "list").write_text("a" * 5000 + " 1\n")
+    with pytest.raises(DataError, match=r"of [12] files are missing") as found:
+        open_in(text)
+    assert len(str(found.value)) < 1000
+    (tmp_path / "list").write_bytes(b"a\0b 1\n")
+    with pytest.raises(FormatError, match="not a text file"):
+        open_in(text)
+
+
+@pytest.mark.parametrize("option", ["scale: nan", "mean_value: inf", "crop_size: 99999"])
+def test_transformations_that_make_no_sense_name_their_layer(option: str, tmp_path: Path, open_in: Callable) -> None:
+    pictures(tmp_path, [(5, 5)])
+    with pytest.raises(InputError, match=r"layer 'd' \(<text>:1:7\)"):
+        open_in(IMAGE % ("", option))
+
+
+DATABASE = """layer { name: "d" type: "Data" top: "data" top: "label"
+  data_param { source: "encoded.mdb" backend: LMDB batch_size: 2 } transform_param { %s } }"""
+
+
+def test_encoded_pictures_of_a_database_in_colour_and_grey(golden_data: Path) -> None:
+    folder = golden_data / "feeds_bvlc"
+    found = {}
+    for option in ("", "force_color: true", "force_gray: true"):
+        (feed,) = open_feeds(load_net(DATABASE % option, phase="TEST"), 1, root=folder, workers=0)
+        found[option] = feed.next()["data"].numpy()
+    colour, grey = found["force_color: true"], found["force_gray: true"]
+    np.testing.assert_array_equal(colour, found[""])
+    assert grey.shape == (2, 1, *colour.shape[2:])
+    weighed = np.einsum("nchw,c->nhw", colour, [0.114, 0.587, 0.299])
+    assert np.abs(grey[:, 0] - weighed).max() < 2
+    with pytest.raises(InputError, match="force_color and force_gray; give one"):
+        open_feeds(load_net(DATABASE % "force_gray: true force_color: true"), 1, root=folder)
 
 
 def test_bad_pictures_are_named(tmp_path: Path, open_in: Callable) -> None:

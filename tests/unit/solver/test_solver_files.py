@@ -109,7 +109,7 @@ def test_refusals_say_where(more: str, message: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("instead", "message"),
     [
-        ("num_output: 1 bias_term: false", "layer 'ip' has 1 blobs in .*test.prototxt, 2 in .*net.prototxt, whose"),
+        ("num_output: 1 bias_term: false", r"layer 'ip' has 1 blobs in .*test\.prototxt, 2 in .*net\.prototxt, whose"),
         ("num_output: 1 axis: 0", r"layer 'ip' has shape \(1, 6\) in .*, \(1, 3\) in .*, whose"),
     ],
 )
