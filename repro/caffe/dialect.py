@@ -17,6 +17,8 @@ _WHOLE = frozenset(("", "LayerParameter", "V1LayerParameter", "V1LayerParameter.
 _LAYERS = frozenset(("LayerParameter", "V1LayerParameter"))
 # evaluation layers whose forms agree in everything that the options they share can say
 _AGREEING = frozenset(("SegAccuracy",))
+# fields whose defaults mean the same: without normalize, BVLC's normalization is VALID, which is what true says
+_SAME_DEFAULTS = frozenset((("LossParameter", "normalize"),))
 
 
 @dataclass
@@ -119,7 +121,10 @@ def _choose(best: list[Reading], name: str) -> Reading:
 
 
 def _difference(a: Message, b: Message) -> str:
-    """The first field that the two readings' dialects define differently, numbers aside; "" where there is none."""
+    """The first field that the two readings' dialects define differently, numbers aside; "" where there is none.
+
+    Another default makes a difference only where the file does not set the field.
+    """
     seen: set[tuple[str, str]] = set()
     for message in a.walk():
         known, other = message.message_type, b.schema.messages.get(message.type_name)
@@ -129,9 +134,12 @@ def _difference(a: Message, b: Message) -> str:
         for name in sorted(shared):
             if (known.name, name) in seen:
                 continue
-            seen.add((known.name, name))
             x, y = known.fields[name], other.fields[name]
-            if (x.kind, x.type_name, x.repeated, x.default) != (y.kind, y.type_name, y.repeated, y.default):
+            if (x.kind, x.type_name, x.repeated) != (y.kind, y.type_name, y.repeated):
+                return f"{known.name}.{name}"
+            if x.default == y.default or (known.name, name) in _SAME_DEFAULTS:
+                seen.add((known.name, name))
+            elif not message.has(name):
                 return f"{known.name}.{name}"
         if known.name in _LAYERS:
             v2 = known.name == "LayerParameter"

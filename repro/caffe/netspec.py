@@ -193,14 +193,14 @@ def _select(reading: _Reading, state: Message, unknown: str) -> NetSpec:
     )
 
 
-def load_solver(path: str | os.PathLike[str]) -> SolverSpec:
-    """The solver of a prototxt (a path, or the text itself as in ``load_net``).
+def load_solver(path: str | os.PathLike[str], dialect: str | None = None) -> SolverSpec:
+    """The solver of a prototxt (a path, or the text itself as in ``load_net``); ``dialect`` is that of nets inside it.
 
     Net files are looked for in the solver file's folder, then in the current folder; FormatError naming both where a
     net is in neither, or where the solver names more than one training net.
     """
     text, source = _text_of(path)
-    message = parse_guessing(text, "SolverParameter", source).message
+    message = parse_guessing(text, "SolverParameter", source, dialect).message
     upgrade_solver(message)
     folder = Path(source).parent if source != "<text>" else Path()
     train = [name for name in ("train_net_param", "train_net", "net_param", "net") if message.has(name)]

@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder that the net's relative data paths start from")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for snapshots and logs (default: here)")
     parser.add_argument("--caffe", choices=AGES, default="2015", help="age of the solver's arithmetic (default 2015)")
+    parser.add_argument("--dialect", help="read the nets as this fork's (default: guessed; see docs/dialects.md)")
     parser.add_argument(
         "--device", default="cpu", help="cpu, cuda, cuda:1 … (default cpu); under torchrun cpu or cuda, one per process"
     )
@@ -90,6 +91,7 @@ def _train(args: argparse.Namespace, ranks: Ranks) -> int:
         fill_missing=args.fill_missing,
         caffe_random=args.caffe_random,
         arrays=read_array_file(args.arrays) if args.arrays is not None else None,
+        dialect=args.dialect,
     )
     left = solver.schedule.max_iter - solver.iteration
     together = f" in {ranks.world} processes" if ranks.world > 1 else ""

@@ -63,6 +63,7 @@ def build_solver(
     fill_missing: str | None = None,
     caffe_random: bool = False,
     arrays: Mapping[str, NDArray[Any]] | None = None,
+    dialect: str | None = None,
 ) -> Solver:
     """A solver ready to `solve`.
 
@@ -75,15 +76,16 @@ def build_solver(
     ``feeds`` replace the net's data layers (then the net is trained only: no test nets), ``shapes`` are those of
     their blobs where the prototxt cannot tell. ``numerics`` is "native" or "exact", for the nets and the updates.
     ``ranks``: the processes that train together; ``autocast``: the dtype of mixed precision, native only. In both see
-    `Solver`. ``make_net`` builds the training net in the place of `repro.Net`; with ``feeds=[]`` it finds its own data.
+    `Solver`. ``dialect`` forces the fork that the nets are read as. ``make_net`` builds the training net in the place
+    of `repro.Net`; with ``feeds=[]`` it finds its own data.
     """
-    spec = solver if isinstance(solver, SolverSpec) else load_solver(solver)
+    spec = solver if isinstance(solver, SolverSpec) else load_solver(solver, dialect)
     message = spec.message
     log, ranks = log or TrainingLog(), ranks or Ranks()
     if snapshot is not None and weights:
         raise InputError("a snapshot has its own weights; give --snapshot or --weights, not both")
     seed = int(ranks.totals([_seed(message, seed, snapshot, log) if ranks.is_first else 0])[0])
-    train_spec = spec.load_train_net()
+    train_spec = spec.load_train_net(dialect)
     steps = int(message.max_iter if max_iter is None else max_iter)
     schedule = _schedule(message, steps)
     if schedule.iter_size % ranks.world:
@@ -127,7 +129,7 @@ def build_solver(
     reading = {"root": data_root, "workers": workers, "cache_bytes": cache_bytes, "arrays": arrays}
     opened = list(feeds) if feeds is not None else _open(train_spec, seed, reading)
     opened = [share_feed(feed, ranks.rank, ranks.world) for feed in opened]
-    tests = [] if feeds is not None else _tests(spec, net, seed, reading, device, ranks)
+    tests = [] if feeds is not None else _tests(spec, net, seed, reading, device, ranks, dialect)
 
     prefix, hdf5 = _prefix(message, spec, out), message.snapshot_format == "HDF5"
     if hdf5 and find_spec("h5py") is None:
@@ -274,12 +276,18 @@ def _open(spec: NetSpec, seed: int, reading: Mapping[str, Any]) -> list[Feed]:
 
 
 def _tests(
-    spec: SolverSpec, net: Net, seed: int, reading: Mapping[str, Any], device: str | torch.device, ranks: Ranks
+    spec: SolverSpec,
+    net: Net,
+    seed: int,
+    reading: Mapping[str, Any],
+    device: str | torch.device,
+    ranks: Ranks,
+    dialect: str | None,
 ) -> list[TestNet]:
     counts = [int(n) for n in spec.message.test_iter]
     if not counts:
         return []
-    nets = spec.load_test_nets()
+    nets = spec.load_test_nets(dialect)
     if len(nets) != len(counts):
         raise InputError(f"{spec.source}: {len(counts)} test_iter for {len(nets)} test nets")
     tests = []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from repro.caffe import load_net, to_text
+from repro.caffe import load_net, load_solver, to_text
 from repro.caffe.syntax import parse_syntax
 from repro.caffe.template import TemplateError, fill_in
 from repro.caffe.unknown import KeptFieldWarning
@@ -118,6 +118,23 @@ def test_dialects_that_agree_are_named() -> None:
     net = load_net("layer { type: 'SegAccuracy' bottom: 'a' seg_accuracy_param { ignore_label: 255 } }")
     assert net.dialect == "deeplab"
     assert "pspnet" in net.agreeing
+
+
+SEGMENTATION = """layer { name: 'd' type: 'ImageSegData' top: 'data' top: 'label'
+  image_data_param { source: 'list' %s } }"""
+
+
+def test_a_default_counts_only_where_the_file_leaves_it(tmp_path: Path) -> None:
+    """batch_size and label_type have other defaults in NVIDIA's fork than in DeconvNet's and DeepLab's."""
+    loss = "layer { name: 'l' type: 'SoftmaxWithLoss' bottom: 'data' bottom: 'label' loss_param { ignore_label: 255 } }"
+    assert load_net(SEGMENTATION % "batch_size: 2 label_type: PIXEL" + loss).dialect == "deconvnet"
+    for left, field in (("batch_size: 2", "label_type"), ("label_type: PIXEL", "batch_size")):
+        with pytest.raises(SchemaError, match=rf"differently \(ImageDataParameter\.{field}\)"):
+            load_net(SEGMENTATION % left)
+        with pytest.raises(SchemaError, match=field):
+            load_net(SEGMENTATION % "batch_size: 2 label_type: PIXEL" + SEGMENTATION % left)
+        (tmp_path / "solver.prototxt").write_text(f"net_param {{ {SEGMENTATION % left} }}")
+        assert load_solver(tmp_path / "solver.prototxt", "deeplab").load_train_net().dialect == "deeplab"
 
 
 def test_all_real_files_are_the_text_format_but_for_the_broken_ones(shared: Path) -> None:
