@@ -15,7 +15,7 @@ from repro.caffe import LayerSpec
 from repro.data.order import SampleOrder
 from repro.data.ordered_feed import OrderedFeed
 from repro.data.sample_list import read_lines, require_files
-from repro.errors import DataError, FormatError, UnsupportedError
+from repro.errors import DataError, FormatError, InputError, UnsupportedError
 
 Rows = dict[str, NDArray[np.float32]]
 
@@ -30,6 +30,11 @@ class Hdf5Feed(OrderedFeed):
 
     def __init__(self, spec: LayerSpec, phase: str, seed: int, *, root: Path | None = None, workers: int = 2) -> None:
         options = spec.options("hdf5_data_param")
+        if spec.message.has("transform_param"):
+            raise InputError(
+                f"layer '{spec.name}' ({spec.where}): HDF5Data does not transform its data (nor does Caffe's); take "
+                "transform_param out and store the data as they are to be"
+            )
         self.source = Path(str(options.source)) if root is None else root / str(options.source)
         self.files = _read_list(self.source, root)
         self.names = spec.tops

@@ -103,6 +103,7 @@ def test_a_mirrored_crop_is_a_part_of_the_picture(tmp_path: Path, open_in: Calla
         (lambda f: (f / "list").write_text("no.h5"), HDF5 % "", DataError, "1 of 1 files are missing"),
         (lambda f: ((f / "list").write_text("x"), (f / "x").write_bytes(b"no")), HDF5 % "", FormatError, "as HDF5"),
         (hdf5_files, (HDF5 % "").replace('data" top', 'other" top'), DataError, "no data set 'other'; there are: data"),
+        (hdf5_files, (HDF5 % "")[:-1] + "transform_param { scale: 2 } }", InputError, "does not transform its data"),
         (lambda f: (f / "list").write_text("a.png\n"), IMAGE % ("", ""), FormatError, "list:1: found 'a.png'"),
         (lambda f: (f / "list").write_text("a.png 3\n"), IMAGE % ("", ""), DataError, "1 of 1 files are missing"),
         (lambda f: pictures(f, [(5, 5)]), IMAGE % ("new_height: 3", ""), InputError, "both new_height and new_width"),
