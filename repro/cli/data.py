@@ -189,9 +189,11 @@ def _each_list(
     voc: Pictures = own if args.sbd is None else AugmentedVoc(own, SbdFolder(args.sbd))
     Path(args.out).mkdir(parents=True, exist_ok=True)
     train = args.train_split or ("train" if args.sbd is None else AUGMENTED)
-    for name, split in (("train", train), ("val", args.val_split)):
-        if split == "none":
-            continue
+    lists = [(name, split) for name, split in (("train", train), ("val", args.val_split)) if split != "none"]
+    for _, split in lists:
+        # a list that is not there is said before the work on the others
+        voc.ids(split)
+    for name, split in lists:
         with progress(f"{name}: {what} of split {split}", len(voc.ids(split))) as step:
             counts = write(voc, split, name, step)
         per_class = ", ".join(f"{_class_name(label)} {n}" for label, n in sorted(counts.by_class.items()))
@@ -215,13 +217,15 @@ def _proposer(args: argparse.Namespace) -> Proposer:
 
         return jitter
     from repro.data.edges import StructuredForest
-    from repro.data.proposals import edge_boxes
+    from repro.data.proposals import LEAST_SIDE, edge_boxes
 
     model = StructuredForest(args.edge_model) if args.edge_model else None
     # one forest for all threads: OpenCV does not say that it may be asked by two at once
     alone = threading.Lock() if model is not None else nullcontext()
 
     def edges(name: str, image: np.ndarray, objects: list[AnnotatedObject]) -> np.ndarray:
+        if min(image.shape[:2]) < LEAST_SIDE:
+            return np.zeros((0, 4))
         with alone:
             return edge_boxes(image, max_boxes=args.max_proposals, model=model).boxes
 

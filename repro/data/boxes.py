@@ -7,6 +7,9 @@ import numpy as np
 from repro.errors import InputError
 from repro.report.palette import describe
 
+# cv::resize keeps its coordinate tables in 16 bits; a window larger than this is a broken index file, not a crop
+MAX_SIDE = 32767
+
 
 def as_boxes(boxes: object, what: str = "boxes") -> np.ndarray:
     """Boxes as (N, 4) float64; InputError for another shape, for what is not finite, and for x2 < x1 or y2 < y1."""
@@ -48,6 +51,9 @@ def enlarge_boxes(boxes: np.ndarray, factor: float, *, square: bool = False) -> 
     if square:
         sides = np.repeat(sides.max(1, keepdims=True), 2, axis=1)
     centres = (array[:, :2] + array[:, 2:]) / 2
+    if sides.size and sides.max() > MAX_SIDE:
+        longest = f"{sides.max():.0f} pixels"
+        raise InputError(f"boxes enlarged by {factor:g} have sides of up to {longest}; at most {MAX_SIDE} are possible")
     low = np.floor(centres - (sides - 1) / 2 + 0.5)
     return np.concatenate([low, low + sides - 1], axis=1).astype(np.int64)
 

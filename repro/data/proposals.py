@@ -31,7 +31,7 @@ EDGE_BOXES_DEFAULTS: dict[str, float] = {
 # OpenCV's table of size penalties has 10,000 entries for half of width + height and is read without a check
 _SIDES_LIMIT = 20_000
 # with fewer pixels on a side no box of 1000 pixels and aspect 3 fits, and OpenCV's border handling has no room
-_LEAST_SIDE = 8
+LEAST_SIDE = 8
 _MAT_BOXES_LIMIT = 1_000_000
 MAT_KEY = "boxes_padded"
 
@@ -137,8 +137,8 @@ def _check_image(image: Any) -> None:
         found = f"shape {image.shape}, dtype {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
         raise InputError(f"edge boxes: expected an image (H, W, 3) uint8 RGB, got {found}")
     height, width = image.shape[:2]
-    if min(height, width) < _LEAST_SIDE or height + width >= _SIDES_LIMIT:
+    if min(height, width) < LEAST_SIDE or height + width >= _SIDES_LIMIT:
         raise InputError(
-            f"edge boxes: a picture of {width}×{height}; possible are sides of at least {_LEAST_SIDE} with a sum "
+            f"edge boxes: a picture of {width}×{height}; possible are sides of at least {LEAST_SIDE} with a sum "
             f"below {_SIDES_LIMIT}"
         )

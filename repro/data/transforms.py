@@ -13,13 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.caffe import LayerSpec
+from repro.data.boxes import MAX_SIDE
 from repro.errors import DataError, InputError
 
 UInt8Array = NDArray[np.uint8]
 Float32Array = NDArray[np.float32]
-
-# cv::resize keeps its coordinate tables in 16 bits; a window larger than this is a broken index file, not a crop
-MAX_SIDE = 32767
 
 
 @dataclass(frozen=True)

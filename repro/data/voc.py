@@ -82,7 +82,7 @@ class VocFolder:
 def read_ids(path: str | os.PathLike[str]) -> list[str]:
     """Image names of a list, one per line, in its order; DataError for an empty or damaged one."""
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
     names = [(number, line.strip()) for number, line in enumerate(lines, start=1) if line.strip()]

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from repro.cli.main import main
 from repro.data.shapes import ShapesConfig, write_shapes
+from repro.data.voc import VocFolder
 from repro.report.palette import load_label_png, save_label_png
 
 NAME = "s0_000000"
@@ -89,6 +91,8 @@ def test_pictures_without_objects(voc: Path, capsys: pytest.CaptureFixture[str])
     [
         ("stage1", "--enlarge", "nan"),
         ("stage1", "--enlarge", "-1"),
+        ("stage1", "--enlarge", "1e+09"),
+        ("stage2", "--enlarge", "1e+09"),
         ("stage1", "--repeat", "0"),
         ("stage2", "--per-object", "-3"),
         ("stage2", "--seed", "-3"),
@@ -98,3 +102,35 @@ def test_pictures_without_objects(voc: Path, capsys: pytest.CaptureFixture[str])
 def test_senseless_options(voc: Path, capsys: pytest.CaptureFixture[str], stage: str, option: str, value: str) -> None:
     jitter = ["--proposals", "jitter"] if stage == "stage2" and option != "--edge-model" else []
     assert value.lstrip("-") in fault(voc, capsys, stage, *jitter, option, value)
+
+
+def test_a_picture_too_small_for_proposals_has_none(voc: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for kind in ("SegmentationClass", "SegmentationObject"):
+        save_label_png(voc / kind / f"{NAME}.png", np.ones((5, 40), np.uint8))
+    Image.new("RGB", (40, 5)).save(voc / "JPEGImages" / f"{NAME}.jpg")
+    arguments = [
+        "--voc",
+        str(voc),
+        "--out",
+        str(voc.parent / "out"),
+        "--train-split",
+        "trainval",
+        "--val-split",
+        "none",
+    ]
+    assert main(["data", "stage2", *arguments, "--max-proposals", "300"]) == 0
+    lines = (voc.parent / "out" / "stage_2_train_imgset" / "train.txt").read_text()
+    assert "s0_000001" in lines
+    assert NAME not in lines
+
+
+def test_a_list_that_is_not_there_is_said_before_the_work(voc: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "stage1", "--voc", str(voc), "--out", str(voc.parent / "out"), "--val-split", "no"]) == 2
+    assert "no split 'no'" in capsys.readouterr().err
+    assert not list(voc.parent.glob("out/**/*.png"))
+
+
+def test_a_list_with_a_byte_order_mark(voc: Path) -> None:
+    path = voc / "ImageSets" / "Segmentation" / "trainval.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert NAME in VocFolder(voc).ids("trainval")
