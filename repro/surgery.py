@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from repro.errors import InputError, WeightsError
 from repro.graph import as_net_spec
 from repro.layers import Layer
 from repro.layers.fillers import fill
+from repro.sharing import SharedBlob, find_shared
 
 Arrays = dict[str, list[NDArray[np.float32]]]
 
@@ -33,14 +34,16 @@ Arrays = dict[str, list[NDArray[np.float32]]]
 class Operated:
     """What became of every layer with parameters, by name.
 
-    taken: as they were. reshaped: the same values in another shape. interpolating: new upsamplings, set to bilinear
-    interpolation. filled: new layers with their fillers' values (zero where none is written). unused: of the source.
+    taken: as they were. reshaped: the same values in another shape. shared: those of a layer they share them with.
+    interpolating: new upsamplings, set to bilinear interpolation. filled: new layers with their fillers' values (zero
+    where none is written). unused: of the source.
     """
 
     arrays: Arrays = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
     taken: list[str] = field(default_factory=list)
     reshaped: list[str] = field(default_factory=list)
+    shared: list[str] = field(default_factory=list)
     interpolating: list[str] = field(default_factory=list)
     filled: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
@@ -53,17 +56,20 @@ def operate(
     renames: Mapping[str, str] | None = None,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     seed: int = 0,
+    name: str = "given weights",
     **reading: Any,
 ) -> Operated:
     """Weights for the target net out of those of another, by layer name.
 
     source: a .caffemodel, a Model, or layer name -> arrays. target: a prototxt. renames: the name of a layer in the
     source -> in the target. shapes: of data blobs, where the prototxt does not say. seed: of fillers that draw.
-    reading: as in `repro.caffe.load_net`. A blob of the source with as many values as the target's is taken value by
-    value. WeightsError where a layer of both has another number of values or blobs, or no layer is in both;
-    InputError for a rename of a layer the source lacks.
+    name: of given arrays, for errors. reading: as in `repro.caffe.load_net`. A blob of the source with as many values
+    as the target's is taken value by value, transposed where one of the two says `transpose` of an InnerProduct. A
+    layer that shares its parameters and is not in the source has those of the layer it shares them with. WeightsError
+    where a layer of both has another number of values or blobs, or no layer is in both; InputError for a rename of a
+    layer the source lacks.
     """
-    label, stored = _stored(source)
+    label, stored = _stored(source, name)
     renames = dict(renames or {})
     lost = sorted(set(renames) - set(stored))
     if lost:
@@ -78,7 +84,8 @@ def operate(
     spec = as_net_spec(target, **reading)
     done = Operated()
     generator = torch.Generator().manual_seed(seed)
-    for layer in _with_parameters(spec, shapes):
+    layers = _layers(spec, shapes)
+    for layer in _with_parameters(layers):
         name = layer.spec.name
         done.types[name] = layer.spec.type
         if name in stored:
@@ -91,6 +98,7 @@ def operate(
         else:
             done.arrays[name] = _filled(layer, generator)
             done.filled.append(name)
+    _share(done, find_shared(layers), stored)
     done.unused = [name for name in stored if name not in done.arrays]
     if not (done.taken or done.reshaped):
         raise WeightsError(f"{label}: not one layer of {spec.source} is in it; it has {', '.join(list(stored)[:8])}")
@@ -129,18 +137,36 @@ def interpolation(layer: Layer) -> NDArray[np.float32] | None:
 
 def interpolating(spec: NetSpec, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Arrays:
     """The weights of every Deconvolution of a net that can be an interpolation (see `interpolation`), by layer name."""
-    kernels = {layer.spec.name: interpolation(layer) for layer in _with_parameters(spec, shapes)}
+    kernels = {layer.spec.name: interpolation(layer) for layer in _with_parameters(_layers(spec, shapes))}
     return {name: [kernel] for name, kernel in kernels.items() if kernel is not None}
 
 
-def _with_parameters(spec: NetSpec, shapes: Mapping[str, tuple[int, ...]] | None) -> Iterator[Layer]:
-    seen: set[str] = set()
+def _layers(spec: NetSpec, shapes: Mapping[str, tuple[int, ...]] | None) -> list[Layer]:
     # parameters do not depend on the size of pictures, so any that fits will do where the prototxt says none
     graph, _ = build_assuming(spec, shapes)
-    for step in graph.steps:
-        if step.layer.declared and step.layer.spec.name not in seen:
-            seen.add(step.layer.spec.name)
-            yield step.layer
+    return [step.layer for step in graph.steps]
+
+
+def _with_parameters(layers: Sequence[Layer]) -> Iterator[Layer]:
+    """The first layer of each name that has parameters."""
+    seen: set[str] = set()
+    for layer in layers:
+        if layer.declared and layer.spec.name not in seen:
+            seen.add(layer.spec.name)
+            yield layer
+
+
+def _share(done: Operated, shared: Sequence[SharedBlob], stored: Mapping[str, Any]) -> None:
+    """Give layers that the source lacks the blobs they share with one it has: whoever is loaded last sets them."""
+    covered = {(name, index) for name in stored for index in range(len(done.arrays.get(name, ())))}
+    ends = [((b.owner.spec.name, b.owner_index), (b.layer.spec.name, b.index)) for b in shared]
+    # first those who own a blob, then everyone from them
+    for source, target in [*((sharer, owner) for owner, sharer in ends), *ends]:
+        if source in covered and target[0] not in stored:
+            done.arrays[target[0]][target[1]] = done.arrays[source[0]][source[1]]
+            covered.add(target)
+    done.shared = [name for name in done.filled if all((name, k) in covered for k in range(len(done.arrays[name])))]
+    done.filled = [name for name in done.filled if name not in done.shared]
 
 
 def source_arrays(model: Model) -> dict[str, list[NDArray[Any]]]:
@@ -152,9 +178,9 @@ def source_arrays(model: Model) -> dict[str, list[NDArray[Any]]]:
     return found
 
 
-def _stored(source: Any) -> tuple[str, dict[str, list[NDArray[Any]]]]:
+def _stored(source: Any, label: str) -> tuple[str, dict[str, list[NDArray[Any]]]]:
     if isinstance(source, Mapping):
-        return "given weights", {name: [np.asarray(a) for a in arrays] for name, arrays in source.items() if arrays}
+        return label, {name: [np.asarray(a) for a in arrays] for name, arrays in source.items() if arrays}
     model = source if isinstance(source, Model) else read_caffemodel(Path(source))
     return str(model.path), source_arrays(model)
 
@@ -169,8 +195,27 @@ def _fitted(label: str, layer: Layer, blobs: list[NDArray[Any]]) -> tuple[list[N
             "number of values can be taken: rename the layer or drop it if it is another one"
         )
     reshaped = any(_bare(a) != _bare(b) for a, b in zip(given, wanted, strict=True))
-    fitted = [np.array(blob, dtype=np.float32).reshape(shape) for blob, shape in zip(blobs, wanted, strict=True)]
-    return fitted, reshaped
+    return [_in_order(label, layer, np.asarray(a), b) for a, b in zip(blobs, wanted, strict=True)], reshaped
+
+
+def _in_order(label: str, layer: Layer, blob: NDArray[Any], wanted: tuple[int, ...]) -> NDArray[np.float32]:
+    """The values in the wanted shape: those of one output lie together, unless an InnerProduct says `transpose`."""
+    values = np.asarray(blob, np.float32)
+    transposed = layer.spec.type == "InnerProduct" and bool(layer.spec.options("inner_product_param").transpose)
+    outputs = wanted[-1] if transposed else wanted[0]
+    if len(wanted) < 2 or outputs == 1 or math.prod(wanted) == outputs or _bare(blob.shape) == _bare(wanted):
+        return values.reshape(wanted).copy()
+    first, *rest = _bare(blob.shape)
+    if first == outputs:
+        matrix = values.reshape(outputs, -1)
+    elif len(rest) == 1 and rest[0] == outputs:
+        matrix = values.reshape(-1, outputs).T
+    else:
+        raise WeightsError(
+            f"{label}: layer '{layer.spec.name}' has a blob of shape {blob.shape}, {layer.describe()} needs {wanted}; "
+            f"as many values, but not those of {outputs} outputs: rename the layer or drop it if it is another one"
+        )
+    return np.ascontiguousarray(matrix.T if transposed else matrix).reshape(wanted).copy()
 
 
 def _bare(shape: tuple[int, ...]) -> tuple[int, ...]:

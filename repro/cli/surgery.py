@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
         renames=renames,
         shapes=named_shapes(args.input),
         seed=args.seed,
+        name=args.weights,
         phase=args.phase,
         **reading(args),
     )
@@ -57,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     for words, names in (
         ("taken as they are", done.taken),
         ("the same values in another shape", done.reshaped),
+        ("shared with a layer that has them", done.shared),
         ("set to bilinear interpolation", done.interpolating),
         ("new, with their fillers' values", done.filled),
         ("of no use here", [*done.unused, *args.drop]),

@@ -144,3 +144,56 @@ def test_refused() -> None:
         operate(given, INPUT % (30, 30) + BODY % 0 + CONVOLUTIONS.replace("kernel_size: 7", "kernel_size: 5"))
     with pytest.raises(WeightsError, match="not one layer"):
         operate({"other": [np.zeros(3)]}, INPUT % (30, 30) + BODY % 0 + CONVOLUTIONS)
+
+
+SHARED = """
+layer { name: "a" type: "Convolution" bottom: "data" top: "a" param { name: "w" } param { name: "b" }
+  convolution_param { num_output: 3 kernel_size: 1 weight_filler { type: "xavier" } } }
+layer { name: "b" type: "Convolution" bottom: "a" top: "b" param { name: "w" } param { name: "b" }
+  convolution_param { num_output: 3 kernel_size: 1 weight_filler { type: "xavier" } } }
+layer { name: "c" type: "Convolution" bottom: "b" top: "c" param { name: "w" }
+  convolution_param { num_output: 3 kernel_size: 1 weight_filler { type: "xavier" } } }
+"""
+
+
+@pytest.mark.parametrize("there", ["a", "b", "c"])
+def test_layers_that_share_parameters_have_those_of_the_one_there_is(there: str, tmp_path: Path) -> None:
+    """Of a net of several scales the source has one; the fillers of the others would be loaded over its weights."""
+    weight, bias = np.arange(9, dtype=np.float32).reshape(3, 3, 1, 1), np.full(3, 7, np.float32)
+    done = operate({there: [weight, bias]}, INPUT % (4, 4) + SHARED)
+    net = Net(INPUT % (4, 4) + SHARED, done.arrays)
+    for name in "abc":
+        np.testing.assert_array_equal(net.params[name][0].detach().numpy(), weight, name)
+    np.testing.assert_array_equal(net.params["c"][1].detach().numpy(), bias if there == "c" else 0)
+    assert done.taken == [there]
+    # c's bias is its own
+    expected = {"a": (["b"], ["c"]), "b": (["a"], ["c"]), "c": ([], ["a", "b"])}
+    assert (done.shared, done.filled) == expected[there]
+
+
+def test_inner_products_that_say_transpose() -> None:
+    usual, turned = (
+        INPUT % (2, 3) + 'layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param { '
+        f'num_output: 5 transpose: {say} weight_filler {{ type: "xavier" }} }} }}'
+        for say in ("false", "true")
+    )
+    convolution = INPUT % (2, 3) + (
+        'layer { name: "fc" type: "Convolution" bottom: "data" top: "fc" convolution_param { num_output: 5 '
+        'kernel_h: 2 kernel_w: 3 weight_filler { type: "xavier" } } }'
+    )
+    x = torch.randn(1, 3, 2, 3, generator=torch.Generator().manual_seed(5))
+    for source in (usual, turned, convolution):
+        net = Net(source, seed=3)
+        expected = net(data=x)["fc"].flatten()
+        for target in (usual, turned, convolution):
+            moved = Net(target, operate(arrays(net), target).arrays)
+            torch.testing.assert_close(moved(data=x)["fc"].flatten(), expected)
+
+
+def test_values_of_another_number_of_outputs_are_not_taken() -> None:
+    given = {"fc6": [np.zeros((18, 147), np.float32), np.zeros(9, np.float32)]}
+    text = INPUT % (30, 30) + BODY % 0 + CONVOLUTIONS
+    with pytest.raises(
+        WeightsError, match=r"mine: layer 'fc6' has a blob of shape \(18, 147\).*not those of 9 outputs"
+    ):
+        operate(given, text, name="mine")
