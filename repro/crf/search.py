@@ -207,7 +207,12 @@ def _of_sample(task: Task) -> Iterator[tuple[str, str, list[list[int]]]]:
             f"{sample.scores}: shape {tuple(given.shape)}; expected {settings.classes}×{height}×{width}, the size of "
             f"{sample.image}, or larger to the right and below, as of a padded photograph"
         )
-    unary = energies(given[:, :height, :width].float(), settings.kind).contiguous()
+    try:
+        unary = energies(given[:, :height, :width].float(), settings.kind).contiguous()
+    except InputError as error:
+        raise InputError(f"{sample.scores}: {error}") from None
+    if bool(torch.isnan(unary).any()):
+        raise InputError(f"{sample.scores}: the {settings.kind} hold NaN")
     pixels = torch.from_numpy(image)
     for key, candidate in wanted:
         labels = unary.argmin(0) if candidate is None else settings.crf(candidate).map(unary, pixels, layout="hwc")

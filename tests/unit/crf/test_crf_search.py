@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +149,15 @@ def test_scores_of_another_size(samples: list[Sample], tmp_path: Path) -> None:
     np.save(tmp_path / "s.npy", np.zeros((3, 19, 24), np.float32))
     with pytest.raises(InputError, match=r"shape \(3, 19, 24\); expected 3×20×24"):
         search([samples[0]._replace(scores=tmp_path / "s.npy")], GRID, SETTINGS)
+
+
+@pytest.mark.parametrize("kind", ["scores", "probs", "unary"])
+def test_scores_that_are_no_numbers_are_named(kind: str, samples: list[Sample], tmp_path: Path) -> None:
+    scores = np.full((3, 20, 24), 0.25, np.float32)
+    scores[1, 2, 3] = np.nan
+    np.save(tmp_path / "s.npy", scores)
+    with pytest.raises(InputError, match=r"s\.npy: .*(NaN|nan)"):
+        search([samples[0]._replace(scores=tmp_path / "s.npy")], GRID, replace(SETTINGS, kind=kind))
 
 
 def mat(array: np.ndarray, name: str = "data") -> bytes:

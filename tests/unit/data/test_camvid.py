@@ -31,6 +31,8 @@ def test_lists_of_names_and_of_pairs(folder: Path) -> None:
     camvid = CamVidFolder(folder)
     assert camvid.splits() == ["train", "test"]
     assert camvid.ids("train") == ["b_2", "a_1"]
+    (folder / "train.txt").write_bytes(b"\xef\xbb\xbfb_2.png\r\na_1.png\r\n")
+    assert camvid.ids("train") == ["b_2", "a_1"]
     (folder / "test.txt").write_text("/SegNet/CamVid/test/a_1.png /SegNet/CamVid/testannot/a_1.png\n")
     assert camvid.ids("test") == ["a_1"]
     assert camvid.image("test", "a_1").shape == (6, 8, 3)
