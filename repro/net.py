@@ -120,7 +120,7 @@ class Net(nn.Module):
         self._inferred: tuple[tuple[str, Shape], ...] = tuple(self.graph.inputs.items())
         self._loss: torch.Tensor | None = None
         self.train(self.spec.phase == "TRAIN")
-        if _available(device).type != "cpu":
+        if available_device(device).type != "cpu":
             self.to(device)
 
     # --- names
@@ -379,13 +379,18 @@ def native_numerics(device: torch.device | None) -> Iterator[None]:
         yield
 
 
-def _available(device: str | torch.device) -> torch.device:
+def available_device(device: str | torch.device) -> torch.device:
+    """A device that nets run on, cpu or cuda; DeviceError for another and for one this machine lacks."""
     try:
         wanted = torch.device(device)
-    except RuntimeError:
-        raise DeviceError(f"device '{device}': expected cpu, cuda or cuda:N") from None
+    except (RuntimeError, TypeError):
+        wanted = None
+    if wanted is None or wanted.type not in ("cpu", "cuda"):
+        raise DeviceError(f"device '{device}': expected cpu, cuda or cuda:N")
     if wanted.type == "cuda" and not torch.cuda.is_available():
         raise DeviceError(
             f"device '{device}' asked for, but torch {torch.__version__} sees no CUDA device; use --device cpu"
         )
+    if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f"device '{device}' asked for, but torch sees {torch.cuda.device_count()} CUDA device(s)")
     return wanted

@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 
 from repro.errors import DeviceError, InputError, TrainingError
+from repro.net import available_device
 
 _CPU = torch.device("cpu")
 # gradients are added up in pieces of this many bytes
@@ -103,9 +104,9 @@ def join_ranks(device: str, timeout: float = 600.0) -> Ranks:
     """
     world = _number("WORLD_SIZE", 1)
     if world == 1:
-        return Ranks(device=torch.device(device))
+        return Ranks(device=available_device(device))
     rank = _number("RANK", 0)
-    place = torch.device(device)
+    place = available_device(device)
     if place.type == "cuda":
         local = _number("LOCAL_RANK", rank)
         if place.index is not None:

@@ -11,7 +11,7 @@ import torch
 
 from repro import paths
 from repro.caffe import load_net
-from repro.errors import DataError, DeviceError, InputError, WeightsError
+from repro.errors import DataError, InputError, WeightsError
 from repro.files import sha256_of
 from repro.net import Net
 from repro.papers.deconvnet.recipe import Recipe
@@ -120,7 +120,7 @@ def _scorer(
     seed = seed_of(weights)
     drawn = {} if seed is None else seeded_arrays(load_net(definition), seed)
     file = _weights(model, weights) if seed is None else None
-    net = Net(definition, file or drawn, device=_device(device), numerics=numerics)
+    net = Net(definition, file or drawn, device=device, numerics=numerics)
     identity = {
         "prototxt": sha256_of(definition),
         "weights": sha256_of(file) if file else str(weights),
@@ -134,13 +134,6 @@ def _changed(recipe: Recipe, model: Model) -> Recipe:
     # a recipe without a CRF stays without one
     changes = {name: value for name, value in model.changes.items() if name != "crf" or recipe.crf is not None}
     return dataclasses.replace(recipe, **changes)
-
-
-def _device(name: str) -> torch.device:
-    try:
-        return torch.device(name)
-    except RuntimeError:
-        raise DeviceError(f"device '{name}': not a device of torch; 'cpu' and 'cuda' are usual") from None
 
 
 def _weights(model: Model, given: str | Path | None) -> Path:

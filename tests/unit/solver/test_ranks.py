@@ -13,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from repro.caffe import read_caffemodel
-from repro.errors import InputError
+from repro.errors import DeviceError, InputError
+from repro.net import Net
 from repro.solver.ranks import Ranks, join_ranks
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -172,3 +174,13 @@ def test_alone_nothing_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "two")
     with pytest.raises(InputError, match="WORLD_SIZE='two'"):
         join_ranks("cpu")
+
+
+@pytest.mark.parametrize("device", ["gpu", "meta", "mps", "cuda:x", "cuda"])
+def test_devices_that_are_not_to_be_had_are_refused(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DeviceError, match=f"device '{device}'"):
+        join_ranks(device)
+    with pytest.raises(DeviceError, match=f"device '{device}'"):
+        Net('input: "a" input_shape { dim: 1 }', device=device)
