@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from repro.errors import DataError, FormatError
 
@@ -35,6 +35,9 @@ def read_photograph(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
             return _to_rgb(path, picture)
     except FormatError:
         raise
+    except UnidentifiedImageError:
+        found = f"{len(data)} bytes of another format"
+        raise FormatError(f"{path}: not a readable JPEG, PNG, BMP or PPM ({found})") from None
     except Exception as error:  # PIL raises a dozen types for damaged files; all mean the same here
         raise FormatError(f"{path}: not a readable JPEG, PNG, BMP or PPM ({len(data)} bytes): {error}") from None
 

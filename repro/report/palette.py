@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from repro.errors import FormatError, InputError
 from repro.files import write_atomic
@@ -103,6 +103,8 @@ def _open(path: str | os.PathLike[str]) -> tuple[Image.Image, int]:
             raise FormatError(f"{path}: a truncated PNG ({len(data)} bytes, no end chunk)")
     except FormatError:
         raise
+    except UnidentifiedImageError:
+        raise FormatError(f"{path}: not a readable PNG ({len(data)} bytes of another format)") from None
     except Exception as error:  # PIL raises a dozen types for damaged files; all mean the same here
         raise FormatError(f"{path}: not a readable PNG ({len(data)} bytes): {error}") from None
     return picture, data[_IHDR_DEPTH]
