@@ -84,18 +84,30 @@ def load_weights(
             f"{label}: no weights for {len(missing)} of {len(wanted)} layers: {_some(missing)}; the file has "
             f"{_some([n for n, b in stored.items() if b]) or 'none'}; allow_missing=True keeps the fillers' values"
         )
+    for name, layer in wanted.items():
+        if name not in absent:
+            stored[name] = _without_borrowed(layer, stored[name], {i for one, i in borrowed if one is layer})
     reshaped = [n for n, layer in wanted.items() if n not in absent and _check(label, layer, stored[n], allow_reshape)]
     for name, layer in wanted.items():
         if name not in absent:
             for key, blob in zip(list(layer._parameters), stored[name], strict=True):
+                if blob is None:
+                    continue
                 shape = tuple(layer._parameters[key].shape)  # type: ignore[union-attr]
                 _store(net, layer, key, torch.from_numpy(own_values(blob.array).reshape(shape)))
     unused = [name for name, blobs in stored.items() if blobs and name not in wanted]
     return LoadReport(label, [n for n in wanted if n not in absent], missing, unused, reshaped)
 
 
-def _stored_blobs(source: str | os.PathLike[str] | Model | Arrays) -> tuple[str, dict[str, list[_Blob]]]:
-    stored: dict[str, list[_Blob]] = {}
+def _without_borrowed(layer: Layer, blobs: list[_Blob | None], borrowed: set[int]) -> list[_Blob | None]:
+    """None in the places of blobs that another layer owns and that the file leaves to it, as Caffe's HDF5 files do."""
+    padded = blobs + [None] * (len(layer.blobs) - len(blobs))
+    left = {i for i, blob in enumerate(padded) if blob is None or not blob.array.size}
+    return [None if i in left else blob for i, blob in enumerate(padded)] if left <= borrowed else blobs
+
+
+def _stored_blobs(source: str | os.PathLike[str] | Model | Arrays) -> tuple[str, dict[str, list[_Blob | None]]]:
+    stored: dict[str, list[_Blob | None]] = {}
     if isinstance(source, Mapping):
         for name, arrays in source.items():
             stored[name] = [_Blob(a, tuple(a.shape), True) for a in map(np.asarray, arrays)]
@@ -106,7 +118,7 @@ def _stored_blobs(source: str | os.PathLike[str] | Model | Arrays) -> tuple[str,
     return str(model.path), stored
 
 
-def _check(label: str, layer: Layer, blobs: list[_Blob], allow_reshape: bool) -> bool:
+def _check(label: str, layer: Layer, blobs: list[_Blob | None], allow_reshape: bool) -> bool:
     """Whether a blob needs another shape; WeightsError where the blobs do not fit."""
     reshaped = False
     own = layer.blobs
@@ -115,6 +127,8 @@ def _check(label: str, layer: Layer, blobs: list[_Blob], allow_reshape: bool) ->
             f"{label}: layer '{layer.spec.name}' has {len(blobs)} blobs, {layer.describe()} has {len(own)}"
         )
     for index, (parameter, blob) in enumerate(zip(own, blobs, strict=True)):
+        if blob is None:
+            continue
         shape = tuple(parameter.shape)
         padded = (1,) * (4 - len(shape)) + shape
         if blob.shape != shape and not (blob.legacy and blob.shape == padded):

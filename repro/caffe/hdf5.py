@@ -11,6 +11,7 @@ from __future__ import annotations
 import mmap
 import os
 import posixpath
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +33,9 @@ _FLOATS = ("<f4", "<f8", "<f2")
 def read_layers(path: Path) -> tuple[WeightLayer, ...]:
     """Layers of a .caffemodel.h5 in the order of their names; types are "".
 
-    FormatError where it is no such file, WeightsError where a blob is missing or no array of floats.
+    Caffe stores a parameter that layers share with its owner alone: where another layer's blob would be, and one of its
+    own stands behind it, is an empty one of shape (0,). FormatError where it is no such file, WeightsError where a blob
+    is no array of floats.
     """
     with _File(path) as file:
         data = file.group("data")
@@ -42,8 +45,8 @@ def read_layers(path: Path) -> tuple[WeightLayer, ...]:
         stored = {name: (group, keys) for name, group, keys in file.layers(diffs)} if diffs is not None else {}
         layers = []
         for name, group, keys in file.layers(data):
-            blobs = file.blobs(group, keys, name)
-            diff = file.blobs(*stored[name], name) if name in stored else ()
+            blobs = file.blobs(group, keys, name, gaps=True)
+            diff = file.blobs(*stored[name], name, gaps=True) if name in stored else ()
             pairs = [(blob, diff[at] if at < len(diff) else None) for at, blob in enumerate(blobs)]
             layers.append(WeightLayer(name, "", tuple(WeightBlob(b.shape, False, b, d) for b, d in pairs)))
         return tuple(layers)
@@ -174,11 +177,19 @@ class _File:
             names[not is_group].append(name)
         return names
 
-    def blobs(self, group: Any, keys: Sequence[str], name: str) -> tuple[np.ndarray, ...]:
-        """The arrays "0", "1", … of a layer."""
-        if set(keys) != {str(at) for at in range(len(keys))}:
+    def blobs(self, group: Any, keys: Sequence[str], name: str, gaps: bool = False) -> tuple[np.ndarray, ...]:
+        """The arrays "0", "1", … of a layer; empty ones in the place of those that are not there, with ``gaps``."""
+        count = len(keys)
+        if gaps and keys and all(re.fullmatch("0|[1-9][0-9]?", key) for key in keys):
+            count = 1 + max(map(int, keys))
+        elif set(keys) != {str(at) for at in range(count)}:
             raise WeightsError(f"{self.path}: {name!r} has the blobs {sorted(keys)[:8]}; expected 0, 1, … without gaps")
-        return tuple(self.array(group, str(at), f"{self.path}: {name!r} blob {at}") for at in range(len(keys)))
+        return tuple(
+            self.array(group, str(at), f"{self.path}: {name!r} blob {at}")
+            if str(at) in keys
+            else np.zeros(0, np.float32)
+            for at in range(count)
+        )
 
     def array(self, group: Any, key: str, label: str) -> np.ndarray:
         """One data set of floats; a view of the file where it lies there in one piece."""

@@ -79,7 +79,8 @@ def damaged(tmp_path: Path, change) -> Path:  # type: ignore[no-untyped-def]
     [
         (lambda f: f.create_group("else"), FormatError, "no group 'data'"),
         (lambda f: f.create_dataset("data", data=np.zeros(3)), FormatError, "'data' is a Dataset; expected a Group"),
-        (lambda f: f.create_dataset("data/a/1", data=np.zeros(3)), WeightsError, "expected 0, 1, … without gaps"),
+        (lambda f: f.create_dataset("data/a/100", data=np.zeros(3)), WeightsError, "expected 0, 1, … without gaps"),
+        (lambda f: f.create_dataset("data/a/01", data=np.zeros(3)), WeightsError, "expected 0, 1, … without gaps"),
         (lambda f: f.create_dataset("data/a/0", data=np.zeros(3, int)), WeightsError, "expected an array of floats"),
         (
             lambda f: f.create_dataset("data/a/0", (1 << 20, 1 << 10), "f4", chunks=(1024, 1024), compression="gzip"),

@@ -119,3 +119,35 @@ def test_weights_in_another_shape(tmp_path: Path) -> None:
     net = Net(twins(), path, allow_reshape=True)
     assert torch.equal(net.params["one"][0].flatten(), torch.arange(12.0))
     assert "given another shape: one" in str(net.load_report)
+
+
+THREE = 'input: "x" input_shape { dim: 1 dim: 3 dim: 2 dim: 2 }' + "".join(
+    f'layer {{ name: "{name}" type: "Convolution" bottom: "x" top: "{name}" {params} '
+    "convolution_param { num_output: 3 kernel_size: 1 } }\n"
+    for name, params in (
+        ("a", 'param { name: "w" } param { name: "b" }'),
+        ("b", 'param { name: "w" } param { name: "b" }'),
+        ("c", 'param { name: "w" }'),
+        ("d", 'param { name: "mine" } param { name: "b" }'),
+    )
+)
+
+
+def test_an_hdf5_file_has_shared_weights_with_their_owner_alone(tmp_path: Path) -> None:
+    """As Net::ToHDF5 of BVLC Caffe 1.0 writes them: of b nothing, of c the second blob, of d the first."""
+    h5py = pytest.importorskip("h5py", reason="HDF5 needs the package h5py")
+    w, mine = (np.arange(9, dtype=np.float32).reshape(3, 3, 1, 1) + k for k in (0, 20))
+    bias, own = np.arange(3, dtype=np.float32), np.arange(3, dtype=np.float32) + 7
+    path = tmp_path / "n.caffemodel.h5"
+    with h5py.File(path, "w") as file:
+        for name, array in (("a/0", w), ("a/1", bias), ("c/1", own), ("d/0", mine)):
+            file[f"data/{name}"] = array
+        file.create_group("data/b")
+    net = Net(THREE, path)
+    for name, expected in (("a", (w, bias)), ("b", (w, bias)), ("c", (w, own)), ("d", (mine, bias))):
+        for parameter, array in zip(net.params[name], expected, strict=True):
+            np.testing.assert_array_equal(parameter.detach().numpy(), array, name)
+    with h5py.File(path, "a") as file:
+        del file["data/a/0"]
+    with pytest.raises(WeightsError, match=r"blob 0 of layer 'a' has shape \(0,\)"):
+        Net(THREE, path)
