@@ -96,7 +96,7 @@ class CaffeOptimizer(Optimizer):
             for param in group["params"]:
                 if param.grad is not None:
                     self._regularise(param, param.grad, decay)
-                    update, name = self._update(param, param.grad, rate, group), group["shares"]
+                    update, name = self._update(param, param.grad, rate, group), group.get("shares")
                     if name is None:
                         self.vectors.axpy(-1.0, update, param)
                     elif name in together:
