@@ -381,10 +381,9 @@ def native_numerics(device: torch.device | None) -> Iterator[None]:
 
 def available_device(device: str | torch.device) -> torch.device:
     """A device that nets run on, cpu or cuda; DeviceError for another and for one this machine lacks."""
-    try:
+    wanted: torch.device | None = None
+    with contextlib.suppress(RuntimeError, TypeError):
         wanted = torch.device(device)
-    except (RuntimeError, TypeError):
-        wanted = None
     if wanted is None or wanted.type not in ("cpu", "cuda"):
         raise DeviceError(f"device '{device}': expected cpu, cuda or cuda:N")
     if wanted.type == "cuda" and not torch.cuda.is_available():
