@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ from PIL import Image
 from repro import paths
 from repro.caffe import load_net
 from repro.cli.main import main
+from repro.data.resample import imresize
 from repro.errors import InputError
 from repro.net import Net
 from repro.papers import registry
 from repro.papers.inference.class_by_class import ClassByClass
+from repro.papers.inference.label import label_image, network_scorer
 from repro.papers.inference.preprocess import Preprocess
 from repro.papers.inference.squared import Squared
+from repro.papers.load import seeded_arrays
 from repro.parts import divide
 from repro.summary import summarize
 
@@ -89,21 +93,26 @@ def batch(count: int = 1, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, 50, (count, 3, SIDE, SIDE)).astype(np.float32)
 
 
-def by_the_release(net: Net, picture: np.ndarray, threshold: float = 0.5) -> np.ndarray:
+def by_the_release(
+    net: Net, picture: np.ndarray, blobs: tuple[str, str, str] = ("asked", "shown", "seg"), threshold: float = 0.5
+) -> np.ndarray:
     """Its script's steps, each a pass through the whole net: (H, W, 1 + classes)."""
+    asked_for, present, scores = blobs
+    classes = net.inputs[asked_for][1]
 
     def forward(asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        given = {"data": torch.from_numpy(picture), asked_for: torch.from_numpy(asked.reshape(1, classes, 1, 1))}
         with torch.inference_mode():
-            found = net(data=torch.from_numpy(picture), asked=torch.from_numpy(asked.reshape(1, CLASSES, 1, 1)))
-        seg = found["seg"][0].numpy().transpose(1, 2, 0)
+            found = net(**given)
+        seg = found[scores][0].numpy().transpose(1, 2, 0)
         power = np.exp(seg - seg.max(2, keepdims=True))
-        return found["shown"].numpy().ravel(), power / power.sum(2, keepdims=True)
+        return found[present].numpy().ravel(), power / power.sum(2, keepdims=True)
 
-    shown, _ = forward(np.zeros(CLASSES, np.float32))
-    score_map = np.zeros((SIDE, SIDE, 1 + CLASSES))
+    shown, _ = forward(np.zeros(classes, np.float32))
+    score_map = np.zeros((*picture.shape[2:], 1 + classes))
     score_map[:, :, 0] = forward(shown * (shown > threshold))[1][:, :, 0]
     for label in np.flatnonzero(shown > threshold):
-        alone = np.zeros(CLASSES, np.float32)
+        alone = np.zeros(classes, np.float32)
         alone[label] = shown[label]
         score_map[:, :, 1 + label] = forward(alone)[1][:, :, 1]
     for y, x in zip(*np.nonzero(score_map.sum(2) <= 0), strict=True):
@@ -126,6 +135,39 @@ def test_class_by_class_is_the_release_s_script(narrow: Net) -> None:
     # pictures with different classes, and none with all of them
     assert len(seen) > 1
     assert all(1 < len(labels) < 1 + CLASSES for labels in seen)
+
+
+def test_the_real_graph_with_few_channels() -> None:
+    text = paths.prototxt(NETWORK.prototxt).read_text(encoding="utf-8")
+    # all widths but those of classes and masks
+    spec = load_net(re.sub(r"num_output: (\d{2,})", lambda m: f"num_output: {thinner(int(m[1]))}", text))
+    net = Net(spec, seeded_arrays(spec, 7))
+    with torch.no_grad():
+        # three classes are there
+        bias = net.params["cls-score-voc"][1]
+        bias.fill_(-30)
+        bias[[1, 7, 19]] = 30
+    image = np.random.default_rng(3).integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    inference = NETWORK.inference
+    assert inference is not None
+    pictures = []
+
+    def scorer(prepared: np.ndarray) -> np.ndarray:
+        pictures.append(prepared)
+        return network_scorer(NETWORK, inference, net)(prepared)
+
+    found = label_image(image, scorer, inference)
+    assert found.labels.shape == (60, 90)
+    (picture,) = pictures
+    expected = by_the_release(net, picture, ("cls-score-masked", "cls-score-avg-sigmoid", "seg-score"))
+    assert set(np.flatnonzero(expected.max((0, 1)) > 0)) == {0, 2, 8, 20}
+    large = imresize(expected.astype(np.float32), (90, 90), "bicubic")[:60]
+    np.testing.assert_allclose(found.scores, large, atol=1e-5)
+    assert np.array_equal(found.labels, found.scores.argmax(2))
+
+
+def thinner(width: int) -> int:
+    return width if width == 20 else width // 32
 
 
 def test_the_classifier_runs_once(narrow: Net, monkeypatch: pytest.MonkeyPatch) -> None:
