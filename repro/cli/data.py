@@ -217,15 +217,13 @@ def _proposer(args: argparse.Namespace) -> Proposer:
 
         return jitter
     from repro.data.edges import StructuredForest
-    from repro.data.proposals import LEAST_SIDE, edge_boxes
+    from repro.data.proposals import edge_boxes
 
     model = StructuredForest(args.edge_model) if args.edge_model else None
     # one forest for all threads: OpenCV does not say that it may be asked by two at once
     alone = threading.Lock() if model is not None else nullcontext()
 
     def edges(name: str, image: np.ndarray, objects: list[AnnotatedObject]) -> np.ndarray:
-        if min(image.shape[:2]) < LEAST_SIDE:
-            return np.zeros((0, 4))
         with alone:
             return edge_boxes(image, max_boxes=args.max_proposals, model=model).boxes
 

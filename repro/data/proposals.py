@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.data.edges import Edges, StructuredForest, gradient_edges
+from repro.data.edges import GRADIENT, STRUCTURED_FOREST, Edges, StructuredForest, gradient_edges
 from repro.data.matfile import read_array
 from repro.errors import DataError, FormatError, InputError
 
@@ -31,7 +31,7 @@ EDGE_BOXES_DEFAULTS: dict[str, float] = {
 # OpenCV's table of size penalties has 10,000 entries for half of width + height and is read without a check
 _SIDES_LIMIT = 20_000
 # with fewer pixels on a side no box of 1000 pixels and aspect 3 fits, and OpenCV's border handling has no room
-LEAST_SIDE = 8
+_LEAST_SIDE = 8
 _MAT_BOXES_LIMIT = 1_000_000
 MAT_KEY = "boxes_padded"
 
@@ -53,8 +53,9 @@ def edge_boxes(
     """Edge Boxes proposals of (H, W, 3) uint8 RGB, in objectness order.
 
     model: structured-forest model file (or one already read) for the edges; None: gradient edges (`edges.py`), and
-    ``edge_source`` says so. options: any of EDGE_BOXES_DEFAULTS. A picture without edges has no proposals. The same
-    picture gives the same boxes on every run. InputError for other arrays, sides, or unknown options.
+    ``edge_source`` says so. options: any of EDGE_BOXES_DEFAULTS. A picture without edges, or with a side of fewer than
+    8 pixels, has no proposals. The same picture gives the same boxes on every run. InputError for other arrays, sides,
+    or unknown options.
     Source: Zitnick, Dollár, ECCV 2014; pdollar/edges edgeBoxes.m; OpenCV's ximgproc EdgeBoxes.
     """
     settings = _settings(options)
@@ -63,6 +64,9 @@ def edge_boxes(
         raise InputError(f"edge boxes: max_boxes={max_boxes!r}; a whole number of at least 1 is expected")
     if model is not None and not isinstance(model, StructuredForest):
         model = StructuredForest(model)
+    if min(image.shape[:2]) < _LEAST_SIDE:
+        source = GRADIENT if model is None else STRUCTURED_FOREST
+        return Proposals(np.zeros((0, 4), np.int64), np.zeros(0, np.float32), source)
     edges: Edges = gradient_edges(image) if model is None else model(image)
     # a fresh one each time: the object keeps tables of the picture before
     detector: Any = cv2.ximgproc.createEdgeBoxes(**settings, maxBoxes=max_boxes)
@@ -137,8 +141,7 @@ def _check_image(image: Any) -> None:
         found = f"shape {image.shape}, dtype {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
         raise InputError(f"edge boxes: expected an image (H, W, 3) uint8 RGB, got {found}")
     height, width = image.shape[:2]
-    if min(height, width) < LEAST_SIDE or height + width >= _SIDES_LIMIT:
+    if height + width >= _SIDES_LIMIT:
         raise InputError(
-            f"edge boxes: a picture of {width}×{height}; possible are sides of at least {LEAST_SIDE} with a sum "
-            f"below {_SIDES_LIMIT}"
+            f"edge boxes: a picture of {width}×{height}; sides with a sum below {_SIDES_LIMIT} are possible"
         )

@@ -114,10 +114,15 @@ def test_edge_box_options(options: dict, text: str) -> None:
         edge_boxes(IMAGE, **options)
 
 
-@pytest.mark.parametrize("shape", [(7, 50), (50, 7), (9, 19_995)])
-def test_pictures_edge_boxes_has_no_room_for(shape: tuple[int, int]) -> None:
-    with pytest.raises(InputError, match="sides of at least"):
-        edge_boxes(np.zeros((*shape, 3), np.uint8))
+def test_pictures_edge_boxes_has_no_room_for() -> None:
+    with pytest.raises(InputError, match="sides with a sum below 20000"):
+        edge_boxes(np.zeros((9, 19_995, 3), np.uint8))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 50), (50, 7)])
+def test_pictures_too_small_for_a_box_have_none(shape: tuple[int, int]) -> None:
+    found = edge_boxes(np.zeros((*shape, 3), np.uint8))
+    assert (found.boxes.shape, found.scores.shape, found.edge_source) == ((0, 4), (0,), "gradient")
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 400), (33, 9)])
