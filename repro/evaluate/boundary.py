@@ -21,6 +21,8 @@ from repro.report.palette import describe
 
 TOLERANCE = 0.0075
 MATCHINGS = ("one_to_one", "distance")
+# neighbours of outline pixels that are looked at in one piece
+_AT_ONCE = 1 << 22
 Mask = NDArray[np.bool_]
 
 
@@ -76,8 +78,11 @@ def boundary_score(
             raise InputError(f"{name}: labels must be a non-empty (H, W) uint8 array, got {describe(plane)}")
     if truth.shape != result.shape:
         raise DataError(f"the result is {result.shape[1]}×{result.shape[0]}, truth {truth.shape[1]}×{truth.shape[0]}")
-    if matching not in MATCHINGS or not tolerance > 0 or not math.isfinite(tolerance):
-        raise InputError(f"matching '{matching}', tolerance {tolerance}: {' or '.join(MATCHINGS)} and above 0 expected")
+    if matching not in MATCHINGS or not 0 < tolerance <= 1:
+        raise InputError(
+            f"matching '{matching}', tolerance {tolerance}: {' or '.join(MATCHINGS)}, and a share of the diagonal "
+            f"above 0 and up to 1 expected ({TOLERANCE} is SegNet's)"
+        )
     reach = tolerance * math.hypot(*truth.shape)
     scores = [
         score for label in range(classes) for score in _class_score(truth == label, result == label, reach, matching)
@@ -108,6 +113,13 @@ def _pairs(result: Mask, truth: Mask, reach: float) -> tuple[NDArray[np.intp], N
         for dx in range(-pad, pad + 1)
         if dy * dy + dx * dx <= reach * reach
     ]  # fmt: skip
-    there = np.stack([number[y + pad + dy, x + pad + dx] for dy, dx in steps], 1)
-    rows, at = np.nonzero(there >= 0)
-    return rows, there[rows, at]
+    dy, dx = np.array(steps).T
+    found = [(np.zeros(0, np.intp), np.zeros(0, np.intp))]
+    # so many pixels at a time that their neighbourhoods stay small
+    most = max(1, _AT_ONCE // len(steps))
+    for first in range(0, y.size, most):
+        part = slice(first, first + most)
+        there = number[y[part, None] + pad + dy, x[part, None] + pad + dx]
+        rows, at = np.nonzero(there >= 0)
+        found.append((rows + first, there[rows, at]))
+    return np.concatenate([rows for rows, _ in found]), np.concatenate([columns for _, columns in found])

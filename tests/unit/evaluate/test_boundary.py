@@ -67,6 +67,14 @@ def test_pixels_are_matched_once(reach: float) -> None:
     assert min(near) >= pairs
 
 
+def test_pixels_looked_at_in_pieces_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    result, truth = np.random.default_rng(3).random((2, 13, 17)) < 0.2
+    whole = matched(result, truth, 2.9)
+    monkeypatch.setattr("repro.evaluate.boundary._AT_ONCE", 50)
+    assert matched(result, truth, 2.9) == whole
+    assert matched(np.zeros_like(result), truth, 2.9) == matched(result, np.zeros_like(truth), 2.9) == (0, 0)
+
+
 def test_equal_labels_score_one_and_a_shift_beyond_the_tolerance_nothing() -> None:
     truth = square(200, 50, 60)
     assert boundary_score(truth, truth, 2) == 1.0
@@ -106,6 +114,7 @@ def test_thick_outlines_are_matched_once_only() -> None:
         (square(9, 2, 3).astype(np.int64), square(9, 2, 3), {}, "uint8"),
         (np.zeros((0, 4), np.uint8), np.zeros((0, 4), np.uint8), {}, "non-empty"),
         (square(9, 2, 3), square(9, 2, 3), {"tolerance": float("nan")}, "above 0"),
+        (square(9, 2, 3), square(9, 2, 3), {"tolerance": 3}, "share of the diagonal"),
         (square(9, 2, 3), square(9, 2, 3), {"matching": "nearest"}, "one_to_one or distance"),
     ],
 )
