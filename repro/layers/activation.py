@@ -93,8 +93,8 @@ class Dropout(Layer):
         options = self.spec.options("dropout_param")
         self.ratio = float(options.dropout_ratio)
         self.scale_train = bool(option(options, "scale_train", True))
-        if not 0 < self.ratio < 1:
-            self.fail(f"dropout_ratio is {self.ratio}, must lie between 0 and 1")
+        if not 0 <= self.ratio < 1:
+            self.fail(f"dropout_ratio is {self.ratio}, must be at least 0 and less than 1")
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         drop = F.dropout2d if self.spec.type == "DropoutChannel" else F.dropout

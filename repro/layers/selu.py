@@ -33,8 +33,8 @@ class SeLuDropout(Layer):
     def setup(self, bottom_shapes: list[Shape]) -> None:
         options = self.options("selu_dropout_param")
         self.ratio, self.alpha = float(options.dropout_ratio), float(option(options, "alpha", -1.7581))
-        if not 0 < self.ratio < 1:
-            self.fail(f"dropout_ratio is {self.ratio}, must lie between 0 and 1")
+        if not 0 <= self.ratio < 1:
+            self.fail(f"dropout_ratio is {self.ratio}, must be at least 0 and less than 1")
 
     def forward(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         x = bottoms[0]

@@ -339,9 +339,12 @@ def _due(iteration: int, interval: int) -> bool:
 
 
 def _elements(outputs: Mapping[str, torch.Tensor]) -> dict[str, float]:
-    """The values of scalar and vector outputs, as `name`, `name[1]`, `name[2]`, …; Caffe shows whole maps as well."""
+    """The values of scalar and vector outputs, as `name`, `name[1]`, `name[2]`, …; Caffe shows whole maps as well.
+
+    In Caffe's order, that of the names (a std::set in Net::Init).
+    """
     found = {}
-    for name, value in outputs.items():
+    for name, value in sorted(outputs.items()):
         if value.numel() == max(value.shape, default=1) <= MOST_SHOWN:
             for place, element in enumerate(value.detach().flatten().tolist()):
                 found[f"{name}[{place}]" if place else name] = float(element)

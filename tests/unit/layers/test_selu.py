@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from repro import Net
+from repro.errors import NetError
 
 TEXT = """
 input: "x" input_dim: 1 input_dim: 1 input_dim: 100 input_dim: 1000
@@ -22,3 +24,16 @@ def test_selu() -> None:
     dropped = Net(TEXT, phase="TRAIN")(x=x)["d"]
     assert abs(float(dropped.mean())) < 0.02
     assert abs(float(dropped.var()) - 1) < 0.03
+
+
+@pytest.mark.parametrize("kind", ["Dropout", "SeLuDropout"])
+def test_a_dropout_of_nothing_is_the_identity(kind: str) -> None:
+    """Caffe's checks of the ratio are of its debug build only; files with 0 to switch a layer off exist."""
+    options = "selu_dropout_param" if kind == "SeLuDropout" else "dropout_param"
+    head = 'input: "x" input_dim: [2, 3, 4, 5] '
+    text = f'{head} layer {{ name: "d" type: "{kind}" bottom: "x" top: "d" {options} {{ %s }} }}'
+    x = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(Net(text % "dropout_ratio: 0", phase="TRAIN")(x=x)["d"], x)
+    for ratio in ("1", "-0.1", "nan"):
+        with pytest.raises(NetError, match="dropout_ratio is"):
+            Net(text % f"dropout_ratio: {ratio}", phase="TRAIN")

@@ -23,10 +23,10 @@ SOLVER = 'net: "net.prototxt" base_lr: 0.1 lr_policy: "fixed" max_iter: 2 random
 ARRAYS = {"x": np.ones((2, 3), np.float32), "y": np.zeros((2, 1), np.float32)}
 
 
-def train(folder: Path, solver: str = SOLVER, params: str = "") -> list[str]:
+def train(folder: Path, solver: str = SOLVER, params: str = "", more: str = "") -> list[str]:
     """Runs a solver; its lines."""
     lines: list[str] = []
-    (folder / "net.prototxt").write_text(NET % params)
+    (folder / "net.prototxt").write_text(NET % params + more)
     (folder / "solver.prototxt").write_text(solver)
     log = TrainingLog(say=lines.append)
     build_solver(folder / "solver.prototxt", feeds=[ArrayFeed(ARRAYS, 2)], out=folder, log=log).solve()
@@ -125,3 +125,13 @@ def test_a_test_net_that_cannot_share(instead: str, message: str, tmp_path: Path
     )
     with pytest.raises(InputError, match=message):
         build_solver(tmp_path / "solver.prototxt", out=tmp_path)
+
+
+def test_outputs_have_caffes_order_and_numbers(tmp_path: Path) -> None:
+    """By name, as Net::Init gathers them: accuracy before loss, whatever the net runs first."""
+    more = """layer { name: "z" type: "EuclideanLoss" bottom: "ip" bottom: "y" top: "z" loss_weight: 0.5 }
+layer { name: "a" type: "Reduction" bottom: "ip" top: "a" }
+"""
+    lines = train(tmp_path, SOLVER + "display: 2", more=more)
+    shown = [line.split(" = ")[0].strip() for line in lines if "net output" in line]
+    assert shown == ["Train net output #0: a", "Train net output #1: loss", "Train net output #2: z"]
