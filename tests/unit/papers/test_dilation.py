@@ -60,6 +60,27 @@ def test_noise_of_a_hundredth_of_what_joins_a_class_to_itself(name: str, first: 
     assert 0 < float((found - x).abs().max()) < 0.5
 
 
+def test_the_large_context_module_learns_from_where_it_starts() -> None:
+    spec = load_net(paths.prototxt("dilation/context_train"), phase="TRAIN")
+    spec = replace(spec, layers=tuple(n for n in spec.layers if n.name.startswith(("ct_", "loss"))))
+    net = Net(spec, phase="TRAIN", shapes={"fc-final": (1, 21, 4, 4), "label": (1, 1, 4, 4)}, seed=1)
+    torch.manual_seed(0)
+    blobs = {"fc-final": torch.randn(1, 21, 4, 4), "label": torch.randint(0, 21, (1, 1, 4, 4)).float()}
+    net(**blobs)
+    before = net.loss
+    # the identity's own: what the scores by themselves give, less what the first ReLU cuts off
+    plain = torch.nn.functional.cross_entropy(blobs["fc-final"].relu(), blobs["label"][:, 0].long())
+    assert float(before.detach()) == pytest.approx(float(plain), rel=0.1)
+    before.backward()
+    with torch.no_grad():
+        for _, _, p, rate, _ in net.param_entries:
+            assert p.grad is not None
+            assert p.grad.any()
+            p -= 0.01 * rate * p.grad
+        net(**blobs)
+    assert float(net.loss) < float(before.detach())
+
+
 def test_the_front_end_is_held_still_while_the_context_module_learns() -> None:
     spec = load_net(paths.prototxt("dilation/context_train"), phase="TRAIN")
     rates = {layer.name: {p.lr_mult for p in layer.params} for layer in spec.layers if layer.params}
