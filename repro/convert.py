@@ -18,7 +18,7 @@ from repro.caffe import Model, read_caffemodel, write_caffemodel
 from repro.caffe.blobs import WeightBlob, WeightLayer
 from repro.caffe.flat import NOTE_KEY, flatten, unflatten
 from repro.caffe.model import replacing
-from repro.errors import FormatError, InputError, UnsupportedError
+from repro.errors import FormatError, InputError, UnsupportedError, WeightsError
 
 if TYPE_CHECKING:
     from repro.net import Net
@@ -54,6 +54,12 @@ def convert(
     if target.suffix in CAFFE:
         usual = model.version if model.version in ("V1", "V2") else "V2"
         chosen = "HDF5" if target.suffix == ".h5" else version or usual
+        left = [layer.name for layer in model.layers if any(not blob.array.size for blob in layer.blobs)]
+        if left and chosen != "HDF5":
+            raise WeightsError(
+                f"{source}: leaves shared parameters of {', '.join(left[:5])} to the layers that own them, which only "
+                f"the net knows: Net(prototxt, '{source}').save('{target}') gives every layer its own"
+            )
         layers = ((layer.name, layer.type, layer.blobs) for layer in model.layers)
         write_caffemodel(target, layers, name=model.name, version=chosen)
         return model

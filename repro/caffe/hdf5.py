@@ -93,6 +93,8 @@ def write_state(path: Path, iteration: int, learned_net: str, history: Iterable[
 def _put(group: Any, arrays: Iterable[np.ndarray], label: str) -> None:
     for at, array in enumerate(arrays):
         array = np.asarray(array)
+        if not array.size:  # its owner has it, see `read_layers`
+            continue
         if array.dtype not in (np.float32, np.float64):
             raise InputError(f"{label} blob {at}: dtype {array.dtype}; expected float32 or float64")
         group.create_dataset(str(at), data=np.ascontiguousarray(array).reshape(array.shape), track_times=False)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from repro.caffe import write_caffemodel
+from repro.convert import convert
 from repro.errors import NetError, UnsupportedError, WeightsError
 from repro.net import Net
 from repro.summary import summarize
@@ -147,6 +148,11 @@ def test_an_hdf5_file_has_shared_weights_with_their_owner_alone(tmp_path: Path) 
     for name, expected in (("a", (w, bias)), ("b", (w, bias)), ("c", (w, own)), ("d", (mine, bias))):
         for parameter, array in zip(net.params[name], expected, strict=True):
             np.testing.assert_array_equal(parameter.detach().numpy(), array, name)
+    with pytest.raises(WeightsError, match="leaves shared parameters of c to the layers that own them"):
+        convert(path, tmp_path / "n.caffemodel")
+    convert(path, tmp_path / "again.caffemodel.h5")
+    with h5py.File(tmp_path / "again.caffemodel.h5") as file:
+        assert [sorted(file[f"data/{name}"]) for name in "abcd"] == [["0", "1"], [], ["1"], ["0"]]
     with h5py.File(path, "a") as file:
         del file["data/a/0"]
     with pytest.raises(WeightsError, match=r"blob 0 of layer 'a' has shape \(0,\)"):
