@@ -35,6 +35,8 @@ FLAVOURS: tuple[str, ...] = get_args(Flavour)
 
 _INTEGERS = (np.uint8, np.uint16, np.int16)
 _FLOATS = (np.float32, np.float64)
+# OpenCV 5 takes an array of more for one without channels, and ADE20K has 150 classes
+_MOST_CHANNELS = 128
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,14 @@ def axis_order(in_size: tuple[int, int], out_size: tuple[int, int], flavour: Fla
     return (0, 1) if out_size[0] / in_size[0] <= out_size[1] / in_size[1] else (1, 0)
 
 
+def _by_opencv(array: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if channels <= _MOST_CHANNELS:
+        return np.asarray(cv2.resize(np.ascontiguousarray(array), size, interpolation=cv2.INTER_LINEAR))
+    parts = np.split(array, range(_MOST_CHANNELS, channels, _MOST_CHANNELS), axis=2)
+    return np.concatenate([_by_opencv(part, size).reshape(size[1], size[0], -1) for part in parts], axis=2)
+
+
 def imresize(
     array: NDArray[Any],
     size: tuple[int, int],
@@ -132,8 +142,7 @@ def imresize(
     """
     height, width = _check(array, size, method, flavour)
     if flavour == "opencv":
-        resized = cv2.resize(np.ascontiguousarray(array), (width, height), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(resized).reshape(height, width, *array.shape[2:])
+        return _by_opencv(array, (width, height)).reshape(height, width, *array.shape[2:])
     integer = array.dtype.type in _INTEGERS
     working = array.astype(np.float64 if flavour == "matlab" else np.float32) if integer else array
     for axis in axis_order((array.shape[0], array.shape[1]), (height, width), flavour):

@@ -91,6 +91,14 @@ def test_dtype_and_rank_stay(flavour: str, dtype: type) -> None:
         assert got.shape == (5, 12, *shape[2:])
 
 
+@pytest.mark.parametrize("channels", [128, 129, 150, 300])
+def test_more_channels_than_opencv_takes(channels: int) -> None:
+    scores = np.random.default_rng(channels).normal(size=(6, 7, channels)).astype(np.float32)
+    got = imresize(scores, (11, 9), flavour="opencv")
+    alone = np.stack([imresize(scores[:, :, c], (11, 9), flavour="opencv") for c in range(channels)], axis=2)
+    np.testing.assert_allclose(got, alone, rtol=0, atol=1e-6)
+
+
 def test_the_result_is_a_new_array() -> None:
     image = np.ones((3, 3))
     imresize(image, (3, 3))[:] = 5
