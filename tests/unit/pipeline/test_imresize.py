@@ -96,7 +96,8 @@ def test_more_channels_than_opencv_takes(channels: int) -> None:
     scores = np.random.default_rng(channels).normal(size=(6, 7, channels)).astype(np.float32)
     got = imresize(scores, (11, 9), flavour="opencv")
     alone = np.stack([imresize(scores[:, :, c], (11, 9), flavour="opencv") for c in range(channels)], axis=2)
-    np.testing.assert_allclose(got, alone, rtol=0, atol=1e-6)
+    # OpenCV's own rounding differs between one channel and several
+    np.testing.assert_allclose(got, alone, rtol=0, atol=5e-6)
 
 
 def test_the_result_is_a_new_array() -> None:
