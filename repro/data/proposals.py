@@ -141,6 +141,8 @@ def _check_image(image: Any) -> None:
         found = f"shape {image.shape}, dtype {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
         raise InputError(f"edge boxes: expected an image (H, W, 3) uint8 RGB, got {found}")
     height, width = image.shape[:2]
+    if not image.size:
+        raise InputError(f"edge boxes: an empty image, shape {image.shape}")
     if height + width >= _SIDES_LIMIT:
         raise InputError(
             f"edge boxes: a picture of {width}×{height}; sides with a sum below {_SIDES_LIMIT} are possible"
