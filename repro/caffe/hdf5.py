@@ -12,7 +12,7 @@ import mmap
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,10 @@ def write_layers(path: Path, layers: Iterable[tuple[str, str, Sequence[np.ndarra
             if name in data and arrays and len(data[name]):
                 raise InputError(f"{path}: two layers are called {name!r}; HDF5 has one place for a name")
             group = data.require_group(name)
-            _put(group, arrays, f"{path}: layer {name!r}")
+            last = max((at for at, array in enumerate(arrays) if np.size(array)), default=0)
+            # an empty one before others is with its owner, see `read_layers`
+            left = {at for at, array in enumerate(arrays) if at < last and not np.size(array)}
+            _put(group, arrays, f"{path}: layer {name!r}", left)
 
 
 def write_state(path: Path, iteration: int, learned_net: str, history: Iterable[np.ndarray], current_step: int) -> None:
@@ -90,11 +93,11 @@ def write_state(path: Path, iteration: int, learned_net: str, history: Iterable[
         _put(file.create_group("history"), history, f"{path}: history")
 
 
-def _put(group: Any, arrays: Iterable[np.ndarray], label: str) -> None:
+def _put(group: Any, arrays: Iterable[np.ndarray], label: str, left: Collection[int] = ()) -> None:
     for at, array in enumerate(arrays):
-        array = np.asarray(array)
-        if not array.size:  # its owner has it, see `read_layers`
+        if at in left:
             continue
+        array = np.asarray(array)
         if array.dtype not in (np.float32, np.float64):
             raise InputError(f"{label} blob {at}: dtype {array.dtype}; expected float32 or float64")
         group.create_dataset(str(at), data=np.ascontiguousarray(array).reshape(array.shape), track_times=False)
