@@ -83,12 +83,10 @@ def _show(out: Path, *, whole: bool, accepted: bool) -> None:
         print("a rehearsal: there is no committed table to compare it with")
         return
     rows = mini_verdict.compare(table, out / "held_out")
-    cells = [["row", "here", "committed", "Δ", "tolerance"]]
+    cells = [["row", "here", "committed", "Δ"]]
     for row in rows:
         delta = row.measured - row.committed
-        cells.append(
-            [row.row, percent(row.measured, 2), percent(row.committed, 2), f"{delta:+.2f}", f"± {row.tolerance:g}"]
-        )
+        cells.append([row.row, percent(row.measured, 2), percent(row.committed, 2), f"{delta:+.2f}"])
     print(text_table(cells))
     for name, same in mini_verdict.same_weights(out / "weights").items():
         print(f"{name}: {'the very bytes of the shipped file' if same else 'other bits than the shipped file'}")
