@@ -134,6 +134,7 @@ def _conclude(steps: Steps, job: Job, out: Path, args: argparse.Namespace) -> No
         "seed": args.seed,
         "class_weights": args.class_weights,
         "device": args.device,
+        "amp": args.amp,
         "seconds": sum(steps.seconds(name) for name in done if name.startswith("train_")),
         "machine": _machine(args.device),
         "torch": torch.__version__,

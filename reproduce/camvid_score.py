@@ -195,7 +195,8 @@ def _notes(job: Job, about: Mapping[str, Any]) -> list[str]:
         + ("" if full else f", at {width} x {height} instead of {WIDTH} x {HEIGHT}: not the paper's setting")
         + f"; scored on {'all' if every else 'only'} {len(job.names)} test pictures at full size",
         f"BN statistics of {job.statistics} batches" if has_statistics(job.train) else "no BN",
-        f"{about['seconds']:.0f} s of training on {about['machine']}",
+        f"{about['seconds']:.0f} s of training on {about['machine']}"
+        + (", its products in bfloat16" if about["amp"] else ""),
     ]
     if not job.entry.row:
         notes.append("the paper's table 3 has no row for SegNet-Basic; the release trains it for 10,000 iterations")
