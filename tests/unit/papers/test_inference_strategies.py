@@ -69,7 +69,7 @@ def valid(batch: Batch) -> Batch:
         (MultiScale(SlidingWindows((10, 12)), (1.0, 1.0)), same),
         (Resized((23, 31)), same),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_pixels_come_back_where_they_were(strategy: Strategy, scorer: object) -> None:
     image = photograph()
