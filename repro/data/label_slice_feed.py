@@ -25,22 +25,13 @@ class LabelSliceFeed(SegFeed):
     its mirror image, the border pixel not repeated (padding REFLECT), or 0 (ZERO); its label map gets 255. So every
     pixel can be inside of a crop. Crops are drawn in TRAIN and from the middle in TEST (inferred from BVLC: the fork's
     transformer was not seen). `rand_scale` resizes by a factor between min_scale and max_scale before, bicubic above 1,
-    else by areas, label maps to the nearest.
+    else by areas, label maps to the nearest. reading: root, workers, cache_bytes as of `SegFeed`.
     Source: `image_label_data_layer.cpp` of fyu/caffe-dilation (da8d7b7).
     """
 
     options_name = "image_label_data_param"
 
-    def __init__(
-        self,
-        spec: LayerSpec,
-        phase: str,
-        seed: int,
-        *,
-        root: Path | None = None,
-        workers: int = 2,
-        cache_bytes: int = 512 << 20,
-    ) -> None:
+    def __init__(self, spec: LayerSpec, phase: str, seed: int, **reading: Any) -> None:
         options = spec.options(self.options_name)
         where = f"layer '{spec.name}' ({spec.where})"
         if len(spec.tops) != 2:
@@ -54,7 +45,7 @@ class LabelSliceFeed(SegFeed):
         if self.scales and not 0 < self.scales[0] <= self.scales[1] < MAX_SIDE:
             raise InputError(f"{where}: rand_scale from {self.scales[0]:g} to {self.scales[1]:g}; "
                              "above 0 and in this order expected")  # fmt: skip
-        super().__init__(spec, phase, seed, root=root, workers=workers, cache_bytes=cache_bytes)
+        super().__init__(spec, phase, seed, **reading)
 
     def _read_list(self, options: Any, root: Path | None) -> SampleList:
         folders = [str(options.image_dir or ""), str(options.label_dir or "")]
