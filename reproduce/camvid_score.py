@@ -13,15 +13,16 @@ from camvid_nets import HEIGHT, WIDTH, Entry, batch_size, deploy_net, has_statis
 from numpy.typing import NDArray
 
 from repro.caffe import load_net
-from repro.crf import DenseCRF, presets
 from repro.data.camvid import CLASSES, COLOURS, VOID, CamVidFolder
 from repro.data.transforms import resize_linear, resize_nearest
 from repro.evaluate.scenes import score_scenes
 from repro.files import write_atomic
 from repro.net import Net
 from repro.papers.bn_testable import make_testable
-from repro.papers.dense_crf import map_labels
-from repro.papers.inference.resizing import resize_scores
+from repro.papers.inference.label import label_image, net_scorer
+from repro.papers.inference.preprocess import Preprocess
+from repro.papers.inference.resized import Resized
+from repro.papers.inference.settings import Inference
 from repro.papers.segnet import statistics_batches
 from repro.papers.system import published
 from repro.report.curves import Curve, draw_curves
@@ -93,12 +94,11 @@ class Job:
             labels = self._probabilities(net, image).argmax(0).to(torch.uint8).cpu().numpy()
         return labels if labels.shape == image.shape[:2] else resize_nearest(labels, *image.shape[:2])
 
-    def label_with_crf(self, net: Net, image: NDArray[np.uint8], crf: DenseCRF) -> Labels:
+    def label_with_crf(self, net: Net, image: NDArray[np.uint8], preset: str) -> Labels:
         """The same by a dense CRF at the picture's size, on −log of the probabilities, enlarged bilinearly."""
-        with torch.inference_mode():
-            small = self._probabilities(net, image).cpu().numpy().transpose(1, 2, 0)
-        found = resize_scores(np.ascontiguousarray(small), (image.shape[0], image.shape[1]))
-        return map_labels(crf, -np.log(np.maximum(found, 1e-20)), image, self.device)
+        pixels = Preprocess("BGR", mean_of(self.train) or (0.0,))
+        inference = Inference(pixels, Resized(self.size), crf=preset, probabilities=True)
+        return label_image(image, net_scorer(net), inference, self.device).labels
 
     def _probabilities(self, net: Net, image: NDArray[np.uint8]) -> torch.Tensor:
         bgr = np.ascontiguousarray(image[..., ::-1])
@@ -108,13 +108,12 @@ class Job:
         return found[0]
 
     def _labelled(self, net: Net, iteration: int, preset: str) -> Iterator[tuple[Labels, Labels]]:
-        crf = getattr(presets, preset)() if preset else None
         # spread over the drives, not neighbours of one
         shown = {self.names[i * (len(self.names) - 1) // max(SHOWN - 1, 1)] for i in range(SHOWN)}
         rows = []
         for name in self.names:
             image, truth = self.camvid.image("test", name), self.camvid.labels("test", name)
-            result = self.label(net, image) if crf is None else self.label_with_crf(net, image, crf)
+            result = self.label_with_crf(net, image, preset) if preset else self.label(net, image)
             if name in shown:
                 rows.append([image, in_colour(truth), in_colour(result)])
             yield truth, result

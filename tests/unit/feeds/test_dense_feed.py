@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -25,15 +26,11 @@ def feed(root: Path, more: str = "", rest: str = "", batch: int = 2, dialect: st
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(write_pictures: Callable[[int], Path]) -> Path:
     """Four pictures whose label is a function of their pixels: blue // 16."""
-    rng = np.random.default_rng(0)
-    for i in range(4):
-        picture = rng.integers(0, 256, (12, 18, 3), dtype=np.uint8)
-        cv2.imwrite(str(tmp_path / f"{i}.png"), picture)
-        cv2.imwrite(str(tmp_path / f"{i}_label.png"), picture[..., 0] // 16)
-    (tmp_path / "list.txt").write_text("".join(f"{i}.png {i}_label.png\n" for i in range(4)))
-    return tmp_path
+    root = write_pictures(4)
+    (root / "list.txt").write_text("".join(f"{i}.png {i}_label.png\n" for i in range(4)))
+    return root
 
 
 def agrees(batch: dict[str, torch.Tensor]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -37,16 +38,12 @@ def feed(
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(write_pictures: Callable[[int], Path]) -> Path:
     """Three pictures of 18 x 12 whose label is a function of their pixels: blue // 16."""
-    rng = np.random.default_rng(0)
-    for i in range(3):
-        picture = rng.integers(0, 256, (12, 18, 3), dtype=np.uint8)
-        cv2.imwrite(str(tmp_path / f"{i}.png"), picture)
-        cv2.imwrite(str(tmp_path / f"{i}_label.png"), picture[..., 0] // 16)
-    (tmp_path / "images.txt").write_text("".join(f"{i}.png\n" for i in range(3)))
-    (tmp_path / "labels.txt").write_text("".join(f"{i}_label.png\n" for i in range(3)))
-    return tmp_path
+    root = write_pictures(3)
+    (root / "images.txt").write_text("".join(f"{i}.png\n" for i in range(3)))
+    (root / "labels.txt").write_text("".join(f"{i}_label.png\n" for i in range(3)))
+    return root
 
 
 def picture(folder: Path, number: int = 0) -> np.ndarray:
